@@ -1,0 +1,11 @@
+/**
+ * Best-effort fan-out of small messages between processes. A message may be lost, doubled or late: it only says that
+ * there is something to read, and every consumer also polls. Implementations: in process, Postgres, Redis.
+ */
+export interface Bus extends AsyncDisposable {
+  /** Resolves when handed over; never rejects for a lost connection, which `healthy` tells. */
+  publish(channel: string, message: string): Promise<void>
+  /** `handler` MUST NOT throw. Resolves once messages published from now on will arrive. */
+  subscribe(channel: string, handler: (message: string) => void): Promise<AsyncDisposable>
+  healthy(): boolean
+}

@@ -1,0 +1,59 @@
+import type { Sql, TransactionSql } from 'postgres'
+import type { AppError } from '../core/errors.ts'
+import type { CompanyId, ShardId } from '../core/ids.ts'
+import type { PositionToken } from '../core/position.ts'
+
+/** What one read or write carries down from the request it serves. Every field is optional: jobs have no client. */
+export interface StoreScope {
+  readonly signal?: AbortSignal
+  /** Unix milliseconds. */
+  readonly deadlineMs?: number
+  /** Reads see at least this state, through replicas too. */
+  readonly position?: PositionToken
+  /** Called once for every SQL statement sent, transaction control not counted. */
+  readonly onStatement?: (shard: ShardId | 'catalog') => void
+}
+
+/**
+ * A connection or pool of one shard's database, as postgres.js gives it: `bigint` columns arrive as numbers, `bytea` as
+ * Buffer, `json` as text never parsed by accident. Every statement sent through it is counted.
+ */
+export type ShardSql = Sql
+export type ShardTx = TransactionSql
+
+/** One shard's part of an answer. A failed shard is a value, so that the others' parts are still there. */
+export type ShardResult<T> = { ok: true; shard: ShardId; value: T } | { ok: false; shard: ShardId; error: AppError }
+
+export type KeyedShardResult<T> = ShardResult<T> & { readonly companyIds: readonly CompanyId[] }
+
+/** Companies' data, spread over shards by company id. Statements MUST name `company_id`, so that they stay on one shard. */
+export interface Store extends AsyncDisposable {
+  /** In the operator's order. */
+  readonly shards: readonly ShardId[]
+  /** The deployment's name, fixed at its first start: the first half of every ledger's origin. */
+  readonly deployment: string
+  /** Version of the directory this process holds. */
+  epoch(): number
+  shardOf(companyId: CompanyId): ShardId
+  /** Groups the ids by shard and runs `fn` once per shard, all at once, on a replica where that is fresh enough. */
+  read<T>(
+    companyIds: readonly CompanyId[],
+    fn: (sql: ShardSql, companyIds: readonly CompanyId[], shard: ShardId) => Promise<T>,
+    scope?: StoreScope,
+  ): Promise<KeyedShardResult<T>[]>
+  /** One company's shard. @throws AppError SHARD_UNAVAILABLE */
+  readOne<T>(companyId: CompanyId, fn: (sql: ShardSql, shard: ShardId) => Promise<T>, scope?: StoreScope): Promise<T>
+  /** Every shard at once; for reads. */
+  broadcast<T>(fn: (sql: ShardSql, shard: ShardId) => Promise<T>, scope?: StoreScope): Promise<ShardResult<T>[]>
+  /** A named shard's primary, without a transaction: for workers. @throws AppError SHARD_UNAVAILABLE */
+  onPrimary<T>(shard: ShardId, fn: (sql: ShardSql) => Promise<T>, scope?: StoreScope): Promise<T>
+  /**
+   * One transaction on the company's primary. Deadlocks and serialization failures are retried, so `fn` MUST be safe to
+   * run again. The position covers the commit. @throws AppError SHARD_UNAVAILABLE
+   */
+  transact<T>(
+    companyId: CompanyId,
+    fn: (tx: ShardTx, shard: ShardId) => Promise<T>,
+    scope?: StoreScope,
+  ): Promise<{ value: T; position: PositionToken }>
+}
