@@ -1,0 +1,208 @@
+import { join, resolve } from 'node:path'
+import { parseArgs } from 'node:util'
+import { z } from 'zod'
+import { AppError } from '../core/errors.ts'
+import { parseShardId } from '../core/ids.ts'
+import { subgraphNames } from '../schema/sdl.ts'
+import type { ShardConfig } from '../store/shard-config.ts'
+
+export const roles = ['gateway', ...subgraphNames, 'workers'] as const
+export type Role = (typeof roles)[number]
+
+const flag = z.enum(['0', '1', 'true', 'false']).transform((value) => value === '1' || value === 'true')
+const list = z.string().transform((value) => splitList(value))
+
+function wholeNumber(least: number, most: number) {
+  return z.string().transform((value, context) => {
+    const number = Number(value)
+    if (/^[0-9]+$/.test(value) && number >= least && number <= most) return number
+    context.addIssue(`must be a whole number from ${least} to ${most}`)
+    return z.NEVER
+  })
+}
+
+/** Every environment variable that Ledgerway reads. `docs/configuration.md` lists them; a test holds it to this. */
+export const environment = {
+  PORT: wholeNumber(0, 65_535).default(4000),
+  HOST: z.string().default('127.0.0.1'),
+  DATA_DIR: z.string().default('.ledgerway'),
+  NODE_ENV: z.enum(['development', 'production', 'test']).default('development'),
+  ROLES: list.optional(),
+  DEPLOYMENT: z
+    .string()
+    .regex(/^[a-z0-9](?:[a-z0-9.-]{0,62}[a-z0-9])?$/, 'must be 1 to 64 characters of a-z, 0-9, "." and "-"')
+    .default('ledgerway'),
+  SHARDS: z.string().optional(),
+  CATALOG_URL: z.string().optional(),
+  EMBEDDED_SHARDS: wholeNumber(1, 16).default(3),
+  REDIS_URL: z.string().optional(),
+  SUBGRAPH_URLS: z.string().optional(),
+  SUPERGRAPH: z.string().optional(),
+  ADMIN_API_KEY: z.string().min(16, 'must have at least 16 characters').optional(),
+  WRAPPING_KEY: z.string().optional(),
+  CHECKPOINT_KEY: z.string().optional(),
+  PRINCIPAL_SIGNING_KEY: z.string().optional(),
+  DEMO: flag.default(true),
+  DEBUG_EXTENSIONS: flag.default(false),
+  POOL_PROFILE: z.enum(['balanced', 'high-throughput', 'low-latency', 'memory-constrained']).default('balanced'),
+  POOL_MAX: wholeNumber(1, 500).optional(),
+  CORS_ORIGINS: list.optional(),
+  WEBHOOKS_ALLOW_PRIVATE: flag.optional(),
+  LOG_LEVEL: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('warn'),
+} as const
+
+const schema = z.object(environment)
+type Environment = z.infer<typeof schema>
+
+export interface Config {
+  readonly port: number
+  readonly host: string
+  /** Absolute. */
+  readonly dataDir: string
+  readonly production: boolean
+  readonly roles: ReadonlySet<Role>
+  readonly deployment: string
+  /** Absent: embedded servers, this many shards. */
+  readonly external: { readonly shards: readonly ShardConfig[]; readonly catalogUrl: string } | undefined
+  readonly embeddedShards: number
+  /** `none` forces solo mode. */
+  readonly redisUrl: string | undefined
+  readonly subgraphUrls: ReadonlyMap<string, string>
+  /** A file or an http(s) URL; absent for our own. */
+  readonly supergraph: string | undefined
+  readonly adminApiKey: string | undefined
+  /** Absent: made in the data directory at first start. */
+  readonly keys: {
+    readonly wrapping: string | undefined
+    readonly checkpoint: string | undefined
+    readonly principalSigning: string | undefined
+  }
+  readonly demo: boolean
+  readonly debugExtensions: boolean
+  readonly pool: { readonly profile: Environment['POOL_PROFILE']; readonly max: number | undefined }
+  readonly corsOrigins: readonly string[]
+  /** Whether webhooks may go to private addresses; by default outside production only. */
+  readonly webhooksAllowPrivate: boolean
+  readonly logLevel: Environment['LOG_LEVEL']
+}
+
+/** `--port`, `--roles`, … win over `PORT`, `ROLES`, …; an empty variable counts as absent. @throws AppError CONFIG_INVALID */
+export function readConfig(argv: readonly string[] = [], env: NodeJS.ProcessEnv = process.env): Config {
+  const parsed = schema.safeParse({ ...knownVariables(env), ...flags(argv) })
+  if (!parsed.success) {
+    const problems = parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`)
+    throw new AppError('CONFIG_INVALID', problems.join('; '))
+  }
+  const values = parsed.data
+  const production = values.NODE_ENV === 'production'
+  return {
+    port: values.PORT,
+    host: values.HOST,
+    dataDir: resolve(values.DATA_DIR),
+    production,
+    roles: parseRoles(values.ROLES),
+    deployment: values.DEPLOYMENT,
+    external: parseExternal(values),
+    embeddedShards: values.EMBEDDED_SHARDS,
+    redisUrl: values.REDIS_URL,
+    subgraphUrls: parseSubgraphUrls(values.SUBGRAPH_URLS ?? ''),
+    supergraph: values.SUPERGRAPH,
+    adminApiKey: values.ADMIN_API_KEY,
+    keys: {
+      wrapping: values.WRAPPING_KEY,
+      checkpoint: values.CHECKPOINT_KEY,
+      principalSigning: values.PRINCIPAL_SIGNING_KEY,
+    },
+    demo: values.DEMO,
+    debugExtensions: values.DEBUG_EXTENSIONS,
+    pool: { profile: values.POOL_PROFILE, max: values.POOL_MAX },
+    corsOrigins: values.CORS_ORIGINS ?? [],
+    webhooksAllowPrivate: values.WEBHOOKS_ALLOW_PRIVATE ?? !production,
+    logLevel: values.LOG_LEVEL,
+  }
+}
+
+/** Where the embedded default keeps its secrets, mode 0600. */
+export function keysDirectory(config: Config): string {
+  return join(config.dataDir, 'keys')
+}
+
+/** `name=primaryUrl|replicaUrl|…,name=…` @throws AppError CONFIG_INVALID; its message never holds a URL. */
+export function parseShards(text: string): ShardConfig[] {
+  const shards = splitList(text).map((entry) => {
+    const equals = entry.indexOf('=')
+    const [primaryUrl = '', ...replicaUrls] = entry.slice(equals + 1).split('|')
+    if (equals < 1 || ![primaryUrl, ...replicaUrls].every((url) => /^postgres(ql)?:\/\//.test(url))) {
+      throw new AppError('CONFIG_INVALID', 'SHARDS: write name=postgres://primary|postgres://replica,name=…')
+    }
+    return { name: parseShardId(entry.slice(0, equals)), primaryUrl, replicaUrls }
+  })
+  if (shards.length === 0) throw new AppError('CONFIG_INVALID', 'SHARDS: name at least one shard.')
+  if (new Set(shards.map((shard) => shard.name)).size !== shards.length) {
+    throw new AppError('CONFIG_INVALID', 'SHARDS: a name stands there twice.')
+  }
+  return shards
+}
+
+function parseExternal(values: Environment): Config['external'] {
+  if (values.SHARDS === undefined && values.CATALOG_URL === undefined) return undefined
+  if (values.SHARDS === undefined || values.CATALOG_URL === undefined) {
+    throw new AppError(
+      'CONFIG_INVALID',
+      'SHARDS and CATALOG_URL go together: set both for external servers, or neither.',
+    )
+  }
+  return { shards: parseShards(values.SHARDS), catalogUrl: values.CATALOG_URL }
+}
+
+function parseRoles(names: readonly string[] | undefined): ReadonlySet<Role> {
+  if (names === undefined) return new Set(roles)
+  const unknown = names.some((name) => !roles.some((role) => role === name))
+  if (unknown || names.length === 0) {
+    throw new AppError('CONFIG_INVALID', `ROLES: choose from ${roles.join(', ')}.`)
+  }
+  return new Set(roles.filter((role) => names.includes(role)))
+}
+
+function parseSubgraphUrls(text: string): ReadonlyMap<string, string> {
+  return new Map(
+    splitList(text).map((entry) => {
+      const [, name = '', url = ''] = /^([A-Za-z0-9_-]+)=(https?:\/\/.+)$/.exec(entry) ?? []
+      if (name === '') {
+        throw new AppError('CONFIG_INVALID', 'SUBGRAPH_URLS: write name=http://host:port/graphql,name=…')
+      }
+      return [name, url]
+    }),
+  )
+}
+
+/** Flags carry the variables' names in kebab case: `--data-dir DIR` is `DATA_DIR`. */
+function flags(argv: readonly string[]): Record<string, string> {
+  const options = Object.fromEntries(
+    Object.keys(environment).map((name) => [name.toLowerCase().replaceAll('_', '-'), { type: 'string' as const }]),
+  )
+  try {
+    const { values } = parseArgs({ args: [...argv], options, strict: true, allowPositionals: false })
+    return Object.fromEntries(
+      Object.entries(values).map(([name, value]) => [name.toUpperCase().replaceAll('-', '_'), String(value)]),
+    )
+  } catch (error) {
+    throw new AppError('CONFIG_INVALID', error instanceof Error ? error.message : 'unknown option', { cause: error })
+  }
+}
+
+function knownVariables(env: NodeJS.ProcessEnv): Record<string, string> {
+  return Object.fromEntries(
+    Object.keys(environment).flatMap((name) => {
+      const value = env[name]
+      return value === undefined || value === '' ? [] : [[name, value] as const]
+    }),
+  )
+}
+
+function splitList(text: string): string[] {
+  return text
+    .split(',')
+    .map((part) => part.trim())
+    .filter((part) => part !== '')
+}

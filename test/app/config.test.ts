@@ -1,0 +1,55 @@
+import { expect, test } from 'vitest'
+import { readConfig } from '../../app/config.ts'
+import { AppError } from '../../core/errors.ts'
+
+const refusal = (argv: string[], env: Record<string, string>): AppError => {
+  try {
+    readConfig(argv, env)
+  } catch (error) {
+    if (error instanceof AppError) return error
+  }
+  throw new Error('the configuration was accepted')
+}
+
+test('with nothing set, everything runs in one process on loopback with embedded servers', () => {
+  const config = readConfig([], {})
+  expect([...config.roles]).toEqual(['gateway', 'records', 'companies', 'ops', 'workers'])
+  expect(config).toMatchObject({ port: 4000, host: '127.0.0.1', external: undefined, demo: true, production: false })
+})
+
+test('a flag wins over its variable, and an empty variable counts as absent', () => {
+  expect(readConfig(['--port', '0', '--roles=gateway,workers'], { PORT: '80', HOST: '' })).toMatchObject({
+    port: 0,
+    host: '127.0.0.1',
+    roles: new Set(['gateway', 'workers']),
+  })
+})
+
+test('shards carry their replicas in order', () => {
+  const { external } = readConfig([], {
+    SHARDS: 'eu-1=postgres://a/db|postgres://b/db|postgres://c/db, us-1=postgres://d/db',
+    CATALOG_URL: 'postgres://a/catalog',
+  })
+  expect(external?.shards).toEqual([
+    { name: 'eu-1', primaryUrl: 'postgres://a/db', replicaUrls: ['postgres://b/db', 'postgres://c/db'] },
+    { name: 'us-1', primaryUrl: 'postgres://d/db', replicaUrls: [] },
+  ])
+})
+
+test.each([
+  ['a port that is none', ['--port', 'http'], {}, /PORT/],
+  ['an unknown role', ['--roles', 'gateway,cook'], {}, /ROLES/],
+  ['an unknown flag', ['--prot', '1'], {}, /--prot/],
+  ['shards without a catalog', [], { SHARDS: 'a=postgres://x/y' }, /CATALOG_URL/],
+  ['a shard named twice', [], { SHARDS: 'a=postgres://x/y,a=postgres://x/z', CATALOG_URL: 'postgres://x' }, /twice/],
+  ['a short administrator key', [], { ADMIN_API_KEY: 'secret' }, /ADMIN_API_KEY/],
+])('%s is refused in words', (_name, argv, env, message) => {
+  const error = refusal(argv, env)
+  expect(error.code).toBe('CONFIG_INVALID')
+  expect(error.message).toMatch(message)
+})
+
+test('a refusal never shows a connection string or a key', () => {
+  const env = { SHARDS: 'a=mysql://user:hunter2@x/y', CATALOG_URL: 'postgres://x', ADMIN_API_KEY: 'hunter2' }
+  expect(refusal([], env).message).not.toContain('hunter2')
+})
