@@ -9,6 +9,8 @@ export interface SubgraphRequest {
   readonly document?: DocumentNode
   readonly operationName?: string
   readonly variables?: Readonly<Record<string, unknown>>
+  /** The JSON of query, operation name and variables, where the caller has it as text: what goes over HTTP as it is. */
+  readonly body?: string
   readonly context: RequestContext
 }
 

@@ -1,0 +1,180 @@
+/**
+ * From fetches to requests. Entity fetches of one execution that become ready in the same turn of the event loop and
+ * go to the same subgraph leave as one operation: fetches that ask the same of different places are united, different
+ * ones stand side by side under aliases. An answer is taken apart again, so a fetch never notices.
+ */
+import type { ExecutionResult } from 'graphql'
+import type { RequestContext } from '../../core/request.ts'
+import type { SubgraphExecutor } from '../../core/subgraph-executor.ts'
+import type { BatchedOperations } from './batched-operation.ts'
+import type { Path, SubgraphError } from './errors.ts'
+import { isObject, own, type JsonObject } from './json.ts'
+import { copyJson } from './merge.ts'
+import type { CompiledFetch } from './plan.ts'
+import { fetchRequest, joinedRequest } from './subgraph-request.ts'
+
+export interface FetchCall {
+  readonly fetch: CompiledFetch
+  readonly variables: JsonObject
+  /** The representations of an entity fetch as JSON text, each once. */
+  readonly texts: readonly string[] | undefined
+  readonly objects: (() => JsonObject[]) | undefined
+}
+
+export interface SubgraphAnswer {
+  readonly data: unknown
+  readonly errors: readonly SubgraphError[]
+}
+
+/** Rejects when the subgraph could not be asked. What comes back is the caller's to change. */
+export type Dispatch = (call: FetchCall) => Promise<SubgraphAnswer>
+
+export interface SentRequest {
+  readonly subgraph: string
+  /** The places of the plan that it serves. */
+  readonly paths: readonly string[]
+  readonly representations: number
+  readonly startMs: number
+  readonly durationMs: number
+}
+
+export interface DispatchOptions {
+  readonly executor: SubgraphExecutor
+  readonly context: RequestContext
+  /** Absent: every fetch is a request of its own. */
+  readonly batched: BatchedOperations | undefined
+  /** Told of every request once it is answered. */
+  readonly onSent: ((sent: SentRequest) => void) | undefined
+}
+
+interface Waiting {
+  readonly call: FetchCall
+  readonly resolve: (answer: SubgraphAnswer) => void
+  readonly reject: (error: unknown) => void
+}
+
+/** Calls that ask the same (query and variables), with the union of their representations. */
+export interface JoinedCall {
+  readonly fetch: CompiledFetch
+  readonly variables: JsonObject
+  readonly texts: string[]
+  readonly members: { readonly waiting: Waiting; readonly indices: readonly number[] }[]
+}
+
+export function createDispatch({ executor, context, batched, onSent }: DispatchOptions): Dispatch {
+  const queues = new Map<string, Waiting[]>()
+
+  async function send(request: Parameters<SubgraphExecutor>[0], calls: readonly FetchCall[]): Promise<SubgraphAnswer> {
+    if (onSent === undefined) return answerOf(await executor(request, context.signal))
+    const startMs = performance.now()
+    try {
+      return answerOf(await executor(request, context.signal))
+    } finally {
+      onSent({
+        subgraph: request.subgraph,
+        paths: calls.map(({ fetch }) => fetch.path.join('.')),
+        representations: calls.reduce((sum, { texts }) => sum + (texts?.length ?? 0), 0),
+        startMs,
+        durationMs: performance.now() - startMs,
+      })
+    }
+  }
+
+  function flush(subgraph: string): void {
+    const waiting = queues.get(subgraph) ?? []
+    queues.delete(subgraph)
+    const [only, second] = waiting
+    if (only !== undefined && second === undefined) {
+      send(fetchRequest(only.call, context), [only.call]).then(only.resolve, only.reject)
+      return
+    }
+    const joined = joinCalls(waiting)
+    const request = joinedRequest(joined, context, batched)
+    send(
+      request,
+      waiting.map(({ call }) => call),
+    ).then(
+      (answer) =>
+        joined.forEach((part, index) => settle(part, partOf(answer, joined.length > 1 ? `_${index}` : '_entities'))),
+      (error: unknown) => waiting.forEach(({ reject }) => reject(error)),
+    )
+  }
+
+  return (call) => {
+    if (batched === undefined || !batched.canJoin(call.fetch)) return send(fetchRequest(call, context), [call])
+    return new Promise((resolve, reject) => {
+      const { subgraph } = call.fetch
+      const queue = queues.get(subgraph)
+      if (queue !== undefined) {
+        queue.push({ call, resolve, reject })
+        return
+      }
+      queues.set(subgraph, [{ call, resolve, reject }])
+      // After everything that the current turn of the event loop brings: answers that arrived together are through.
+      setImmediate(flush, subgraph)
+    })
+  }
+}
+
+export function joinCalls(waiting: readonly Waiting[]): JoinedCall[] {
+  const parts = new Map<string, ReturnType<typeof emptyPart>>()
+  for (const item of waiting) {
+    const { fetch, variables, texts = [] } = item.call
+    const key = fetch.variableUsages.length === 0 ? fetch.query : `${fetch.query}\n${JSON.stringify(variables)}`
+    const known = parts.get(key) ?? emptyPart(fetch, variables)
+    parts.set(key, known)
+    const indices = texts.map((text) => {
+      const index = known.indexOf.get(text)
+      if (index !== undefined) return index
+      known.indexOf.set(text, known.part.texts.length)
+      return known.part.texts.push(text) - 1
+    })
+    known.part.members.push({ waiting: item, indices })
+  }
+  return [...parts.values()].map(({ part }) => part)
+}
+
+function emptyPart(fetch: CompiledFetch, variables: JsonObject): { part: JoinedCall; indexOf: Map<string, number> } {
+  return { part: { fetch, variables, texts: [], members: [] }, indexOf: new Map() }
+}
+
+/** What of the answer belongs to one alias. An error without a path is everybody's. */
+function partOf(answer: SubgraphAnswer, alias: string): SubgraphAnswer {
+  const errors = answer.errors.filter(({ path }) => path === undefined || path.length === 0 || path[0] === alias)
+  const entities = isObject(answer.data) ? own(answer.data, alias) : undefined
+  return { data: entities === undefined || entities === null ? null : { _entities: entities }, errors }
+}
+
+/** Gives every member its own entities; only the first may keep what came, the others get copies. */
+function settle(part: JoinedCall, answer: SubgraphAnswer): void {
+  const entities = isObject(answer.data) ? own(answer.data, '_entities') : undefined
+  const given = new Set<unknown>()
+  for (const { waiting, indices } of part.members) {
+    const errors = answer.errors.flatMap((error) => {
+      const position = error.path?.[1]
+      if (typeof position !== 'number') return [error]
+      const index = indices.indexOf(position)
+      return index < 0 ? [] : [movedError(error, ['_entities', index, ...(error.path ?? []).slice(2)])]
+    })
+    const complete = Array.isArray(entities) && entities.length === part.texts.length
+    const own = complete
+      ? indices.map((index): unknown => {
+          const entity: unknown = entities[index]
+          if (given.has(entity)) return copyJson(entity)
+          if (isObject(entity)) given.add(entity)
+          return entity
+        })
+      : entities
+    waiting.resolve({ data: own === undefined ? null : { _entities: own }, errors })
+  }
+}
+
+function movedError(error: SubgraphError, path: Path): SubgraphError {
+  const { message, extensions } = error
+  return { message, extensions, path, original: error instanceof Error ? error : error.original }
+}
+
+function answerOf(result: ExecutionResult | AsyncIterable<ExecutionResult>): SubgraphAnswer {
+  if (Symbol.asyncIterator in result) throw new Error('The subgraph answered a query with a stream.')
+  return { data: result.data, errors: result.errors ?? [] }
+}

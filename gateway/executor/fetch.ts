@@ -1,0 +1,192 @@
+/**
+ * One fetch of a plan: what is there already tells what to ask for, the answer is merged below it. Equal entities are
+ * asked for once; where they are equal in everything they become one object, so that whatever is fetched, merged or
+ * written for one of them later is done once.
+ */
+import type { GraphQLError } from 'graphql'
+import type { RequestContext } from '../../core/request.ts'
+import type { Dispatch, SubgraphAnswer } from './dispatch.ts'
+import { placesAt, subgraphError, type Path } from './errors.ts'
+import { isObject, own, type JsonObject } from './json.ts'
+import { copyJson, mergeInto } from './merge.ts'
+import { findPlaces, findPlacesWithParents } from './places.ts'
+import type { CompiledFetch } from './plan.ts'
+import type { Representations } from './representations.ts'
+import { applyRewrites } from './rewrites.ts'
+import type { GraphQLSchema } from 'graphql'
+
+/** What the fetches of one execution share. */
+export interface FetchState {
+  readonly schema: GraphQLSchema
+  readonly variables: Readonly<Record<string, unknown>>
+  readonly context: RequestContext
+  readonly dispatch: Dispatch
+  readonly data: JsonObject
+  readonly errors: GraphQLError[]
+  /** Objects that hang in more than one place of `data`. */
+  readonly shared: Set<JsonObject>
+}
+
+/** Entities to ask for: `texts[i]` is the representation of `first[i]`, and `others` have a representation already asked for. */
+interface EntityGroup {
+  readonly texts: string[]
+  readonly first: JsonObject[]
+  readonly indexOf: Map<string, number>
+  readonly others: { entity: JsonObject; index: number }[]
+}
+
+export async function runFetch(fetch: CompiledFetch, state: FetchState): Promise<void> {
+  if (fetch.representations === undefined) return runRootFetch(fetch, state)
+  if (fetch.contextArguments !== undefined) return runContextFetch(fetch, fetch.representations, state)
+  const places = findPlaces(state.data, fetch.path)
+  const group = emptyGroup()
+  const { representations } = fetch
+  for (let index = 0; index < places.entities.length; index++) {
+    const entity = places.entities[index]
+    if (entity === undefined) continue
+    const same = addEntity(group, representations, entity)
+    if (same === undefined || same === entity) continue
+    // Two entities that hold nothing but their key are the same in everything: let one stand for both.
+    const holder = places.holders[index]
+    const key = places.keys[index]
+    if (holder === undefined || key === undefined || !representations.isBare(entity) || !representations.isBare(same)) {
+      continue
+    }
+    ;(holder as Record<string | number, unknown>)[key] = same
+    group.others.pop()
+    state.shared.add(same)
+  }
+  await fetchGroup(fetch, representations, group, variablesOf(fetch, state), state)
+}
+
+async function runRootFetch(fetch: CompiledFetch, state: FetchState): Promise<void> {
+  const { entities } = findPlaces(state.data, fetch.path)
+  if (entities.length === 0) return
+  const answer = await state.dispatch({
+    fetch,
+    variables: variablesOf(fetch, state),
+    texts: undefined,
+    objects: undefined,
+  })
+  for (const error of answer.errors) {
+    const path = error.path && [...fetch.path, ...error.path]
+    state.errors.push(subgraphError(error, fetch.subgraph, path))
+  }
+  if (!isObject(answer.data)) return
+  applyRewrites(state.schema, fetch.outputRewrites, answer.data)
+  for (const [index, entity] of entities.entries()) mergeInto(entity, index === 0 ? answer.data : copyJson(answer.data))
+}
+
+/** Entities whose context arguments differ are asked for apart: the arguments are variables of the operation. */
+async function runContextFetch(
+  fetch: CompiledFetch,
+  representations: Representations,
+  state: FetchState,
+): Promise<void> {
+  const groups = new Map<string, { variables: JsonObject; group: EntityGroup }>()
+  for (const { entity, parents } of findPlacesWithParents(state.data, fetch.path)) {
+    const extra = fetch.contextArguments?.variables(parents, entity) ?? {}
+    const key = JSON.stringify(extra)
+    const known = groups.get(key)
+    const { group } = known ?? { group: emptyGroup() }
+    addEntity(group, representations, entity)
+    if (known === undefined) groups.set(key, { variables: { ...variablesOf(fetch, state), ...extra }, group })
+  }
+  await Promise.all(
+    [...groups.values()].map(({ variables, group }) => fetchGroup(fetch, representations, group, variables, state)),
+  )
+}
+
+async function fetchGroup(
+  fetch: CompiledFetch,
+  representations: Representations,
+  group: EntityGroup,
+  variables: JsonObject,
+  state: FetchState,
+): Promise<void> {
+  const { texts, first } = group
+  if (texts.length === 0) return
+  const answer = await state.dispatch({
+    fetch,
+    variables,
+    texts,
+    objects: () => first.map((entity) => representations.object(entity) ?? {}),
+  })
+  pushErrors(fetch, representations, group, answer, state)
+  if (!isObject(answer.data)) return
+  const received = own(answer.data, '_entities')
+  if (!Array.isArray(received)) throw new Error('Expected "data._entities" in response to be an array')
+  if (received.length !== texts.length) {
+    throw new Error(`Expected "data._entities" to contain ${texts.length} elements`)
+  }
+  for (const [index, entity] of first.entries()) mergeEntity(fetch, entity, received[index], state)
+  for (const { entity, index } of group.others) mergeEntity(fetch, entity, received[index], state)
+}
+
+function mergeEntity(fetch: CompiledFetch, entity: JsonObject, received: unknown, state: FetchState): void {
+  if (!isObject(received)) return
+  if (fetch.outputRewrites.length > 0) {
+    received.__typename ??= entity.__typename
+    applyRewrites(state.schema, fetch.outputRewrites, received)
+  }
+  mergeInto(entity, received)
+}
+
+/** An error of one entity is an error at every place where that entity stands. */
+function pushErrors(
+  fetch: CompiledFetch,
+  representations: Representations,
+  group: EntityGroup,
+  answer: SubgraphAnswer,
+  state: FetchState,
+): void {
+  if (answer.errors.length === 0) return
+  const places = new Map<number, Path[]>()
+  for (const { path, value } of placesAt(fetch.path, state.data)) {
+    const index = isObject(value) ? group.indexOf.get(representations.text(value) ?? '') : undefined
+    if (index === undefined) continue
+    const paths = places.get(index)
+    if (paths === undefined) places.set(index, [path])
+    else paths.push(path)
+  }
+  for (const error of answer.errors) {
+    const index = error.path?.[1]
+    const rest = error.path?.slice(2) ?? []
+    const found = typeof index === 'number' ? places.get(index) : undefined
+    if (found === undefined) {
+      state.errors.push(subgraphError(error, fetch.subgraph, undefined))
+      continue
+    }
+    for (const path of found) state.errors.push(subgraphError(error, fetch.subgraph, [...path, ...rest]))
+  }
+}
+
+function emptyGroup(): EntityGroup {
+  return { texts: [], first: [], indexOf: new Map(), others: [] }
+}
+
+/** The entity that stands for all with this representation; `undefined` when the entity is not to be asked for. */
+function addEntity(group: EntityGroup, representations: Representations, entity: JsonObject): JsonObject | undefined {
+  const text = representations.text(entity)
+  if (text === undefined) return undefined
+  const index = group.indexOf.get(text)
+  if (index === undefined) {
+    group.indexOf.set(text, group.texts.length)
+    group.texts.push(text)
+    group.first.push(entity)
+    return entity
+  }
+  const same = group.first[index]
+  if (same !== entity) group.others.push({ entity, index })
+  return same
+}
+
+/** The client's variables as they came: the subgraph coerces them, and its operation holds the defaults. */
+function variablesOf(fetch: CompiledFetch, state: FetchState): JsonObject {
+  const variables: JsonObject = {}
+  for (const name of fetch.variableUsages) {
+    const value = own(state.variables, name)
+    if (value !== undefined) variables[name] = value
+  }
+  return variables
+}

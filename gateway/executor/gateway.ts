@@ -1,0 +1,348 @@
+/**
+ * The gateway that Apollo Server takes, with plans executed by us. Apollo Server parses and validates, Apollo's planner
+ * plans, `execution.ts` runs the plan, and the subgraphs are reached only through the `SubgraphExecutor`. The
+ * `contextValue` of every operation is its `RequestContext`.
+ */
+import type { ApolloServerOptionsWithGateway } from '@apollo/server'
+import {
+  OperationTypeNode,
+  parse,
+  print,
+  validate,
+  type DocumentNode,
+  type ExecutionResult,
+  type GraphQLSchema,
+} from 'graphql'
+import { AppError } from '../../core/errors.ts'
+import type { Logger } from '../../core/log.ts'
+import { createStatementCounter, type RequestContext } from '../../core/request.ts'
+import type { SubgraphExecutor } from '../../core/subgraph-executor.ts'
+import { planText } from '../planner/plan-operation.ts'
+import type { SupergraphSource } from '../planner/supergraph-source.ts'
+import { asResult, type Answer } from './answer.ts'
+import { createDispatch, type SentRequest } from './dispatch.ts'
+import { runPlan } from './execution.ts'
+import { isObject, type JsonObject } from './json.ts'
+import type { CompiledOperation } from './operation.ts'
+import { createRuntime, warmUp, type Runtime } from './runtime.ts'
+import { publicGroup, type Sharing } from './sharing.ts'
+import { fetchRequest } from './subgraph-request.ts'
+import { answerEvents } from './subscription.ts'
+import type { Variables } from './variables.ts'
+
+export type GatewayInterface = NonNullable<ApolloServerOptionsWithGateway<RequestContext>['gateway']>
+
+export interface FederatedGatewayOptions {
+  readonly supergraph: SupergraphSource
+  readonly executor: SubgraphExecutor
+  readonly logger: Logger
+  /** Compiled operations kept for each supergraph. Default 1,000. */
+  readonly operationsMax?: number
+  /** Entity fetches to one subgraph that are ready together leave as one operation. Default true. */
+  readonly batching?: boolean
+  /** Absent: nothing in flight is shared. */
+  readonly sharing?: Sharing
+  /** Whether everything an operation selects may be seen by everybody; only then do principals share. Default never. */
+  readonly isPublic?: (operation: CompiledOperation) => boolean
+  /** Whether this request's answer carries `extensions.plan`. MUST be the right of developers or administrators. */
+  readonly explain?: (context: RequestContext) => boolean
+  /** How long one event of a subscription may take. Default 30 s. */
+  readonly eventTimeoutMs?: number
+}
+
+export interface OperationArguments {
+  readonly document: DocumentNode
+  readonly operationName?: string | undefined
+  readonly variables?: Variables | undefined
+  readonly context: RequestContext
+}
+
+export interface GatewayHealth {
+  /** SHA-256 of the supergraph in service; `undefined` before the first. */
+  readonly supergraphId: string | undefined
+  readonly source: string
+  readonly operations: number
+  /** The last supergraph that was offered and refused, until a good one comes. */
+  readonly refused: { readonly atMs: number; readonly reason: string } | undefined
+}
+
+export interface FederatedGateway extends AsyncDisposable {
+  /** For Apollo Server. Its answers' `data` is `AnswerText`: give `stringifyResult` to the server as well. */
+  readonly gateway: GatewayInterface
+  /** Loads the supergraph; Apollo Server's start does the same. Loading twice is loading once. */
+  load(): Promise<void>
+  /** The schema that clients see, for validation outside Apollo Server. */
+  schema(): GraphQLSchema
+  /** A validated query or mutation; `data` is a plain object. */
+  execute(operation: OperationArguments): Promise<ExecutionResult>
+  /** The same, with `data` as text to be written by `stringifyResult`. */
+  executeText(operation: OperationArguments): Promise<Answer>
+  /** A validated subscription: its events, or a single result when it could not start. */
+  subscribe(operation: OperationArguments): Promise<AsyncIterableIterator<ExecutionResult> | ExecutionResult>
+  /** The plan as text. @throws GraphQLError when the query does not fit the schema. */
+  explainPlan(query: string, operationName?: string): string
+  health(): GatewayHealth
+  /** Resolves when a supergraph that was offered is in service or refused. */
+  settled(): Promise<void>
+}
+
+const warmOperations = 100
+
+export function createFederatedGateway(options: FederatedGatewayOptions): FederatedGateway {
+  const { executor, logger, sharing, batching = true, operationsMax = 1_000, eventTimeoutMs = 30_000 } = options
+  const runtimes = new WeakMap<GraphQLSchema, Runtime>()
+  const listeners = new Set<Parameters<GatewayInterface['onSchemaLoadOrUpdate']>[0]>()
+  const documentKeys = new WeakMap<DocumentNode, string>()
+  let current: Runtime | undefined
+  let refused: GatewayHealth['refused']
+  let loading: Promise<() => Promise<void>> | undefined
+  let changing = Promise.resolve()
+
+  function serving(): Runtime {
+    if (current === undefined) throw new AppError('OVERLOADED', 'The supergraph is not loaded yet.')
+    return current
+  }
+
+  function serve(runtime: Runtime): void {
+    const { schema, sdl } = runtime.supergraph
+    runtimes.set(schema, runtime)
+    current = runtime
+    refused = undefined
+    for (const listener of listeners) listener({ apiSchema: schema, coreSupergraphSdl: sdl })
+  }
+
+  /** A text that is no good supergraph is refused, and the one in service goes on. */
+  async function replace(sdl: string): Promise<void> {
+    const previous = serving()
+    if (sdl === previous.supergraph.sdl) return
+    try {
+      const next = createRuntime(sdl, { operationsMax })
+      const warmed = await warmUp(next, previous, warmOperations)
+      serve(next)
+      logger.info({ supergraph: next.supergraph.id, warmed }, 'A new supergraph is in service.')
+    } catch (error) {
+      refused = { atMs: Date.now(), reason: error instanceof Error ? error.message : 'unknown' }
+      logger.error({ error }, 'A supergraph was refused; the last one goes on.')
+    }
+  }
+
+  /** One change after the other. */
+  function change(sdl: string): void {
+    changing = changing.then(() => replace(sdl))
+  }
+
+  function load(): Promise<() => Promise<void>> {
+    loading ??= (async () => {
+      const { sdl, stop } = await options.supergraph.start(change)
+      try {
+        serve(createRuntime(sdl, { operationsMax }))
+      } catch (error) {
+        await stop()
+        throw error
+      }
+      return stop
+    })()
+    return loading
+  }
+
+  async function stop(): Promise<void> {
+    const stopping = await loading?.catch(() => undefined)
+    await stopping?.()
+    await changing
+  }
+
+  function keyOf(document: DocumentNode): string {
+    const known = documentKeys.get(document)
+    if (known !== undefined) return known
+    const key = print(document)
+    documentKeys.set(document, key)
+    return key
+  }
+
+  function compiled(
+    runtime: Runtime,
+    key: string,
+    document: DocumentNode,
+    name: string | undefined,
+  ): CompiledOperation {
+    return runtime.operation(name === undefined ? key : `${name}\n${key}`, document, name)
+  }
+
+  function run(
+    runtime: Runtime,
+    operation: CompiledOperation,
+    key: string,
+    variables: Variables,
+    context: RequestContext,
+  ): Promise<Answer> | Answer {
+    const errors = operation.checkVariables(variables)
+    if (errors.length > 0) return { errors }
+    if (operation.definition.operation === OperationTypeNode.MUTATION)
+      return runMutation(runtime, operation, variables, context)
+    if (sharing?.queries === undefined || options.explain?.(context) === true) {
+      return runOnce(runtime, operation, variables, context)
+    }
+    const group = options.isPublic?.(operation) === true ? publicGroup : sharing.groupOf(context)
+    const shareKey = JSON.stringify([
+      group,
+      context.position ?? '',
+      runtime.supergraph.id,
+      operation.operationName ?? '',
+      variables,
+    ])
+    return sharing.queries.join(`${shareKey}${key}`, group, context.signal, (signal) =>
+      runOnce(runtime, operation, variables, { ...context, signal }),
+    )
+  }
+
+  async function runMutation(
+    runtime: Runtime,
+    operation: CompiledOperation,
+    variables: Variables,
+    context: RequestContext,
+  ): Promise<Answer> {
+    sharing?.exclude(context)
+    try {
+      return await runOnce(runtime, operation, variables, context)
+    } finally {
+      sharing?.mutated(context)
+    }
+  }
+
+  async function runOnce(
+    runtime: Runtime,
+    operation: CompiledOperation,
+    variables: Variables,
+    context: RequestContext,
+    data: JsonObject = {},
+  ): Promise<Answer> {
+    const sent: SentRequest[] | undefined = options.explain?.(context) === true ? [] : undefined
+    const executed = await runPlan(operation.root, {
+      schema: runtime.supergraph.fullSchema,
+      variables,
+      conditions: operation.conditions(variables),
+      context,
+      data,
+      dispatch: createDispatch({
+        executor,
+        context,
+        batched: batching ? operation.batched : undefined,
+        onSent: sent && ((request) => sent.push(request)),
+      }),
+    })
+    const answer = operation.answer(executed, variables)
+    if (sent === undefined) return answer
+    return {
+      ...answer,
+      extensions: { ...answer.extensions, plan: { text: planText(operation.queryPlan), fetches: sent } },
+    }
+  }
+
+  async function executeText({ document, operationName, variables, context }: OperationArguments): Promise<Answer> {
+    const runtime = serving()
+    const key = keyOf(document)
+    return run(runtime, compiled(runtime, key, document, operationName), key, variables ?? {}, context)
+  }
+
+  async function subscribe(args: OperationArguments): ReturnType<FederatedGateway['subscribe']> {
+    const { document, operationName, variables = {}, context } = args
+    const runtime = serving()
+    const operation = compiled(runtime, keyOf(document), document, operationName)
+    const { primary } = operation
+    if (primary === undefined) return asResult(await executeText(args))
+    const errors = operation.checkVariables(variables)
+    if (errors.length > 0) return { errors }
+    const controller = new AbortController()
+    const signal = AbortSignal.any([context.signal, controller.signal])
+    const used = Object.fromEntries(
+      primary.variableUsages.filter((name) => variables[name] !== undefined).map((name) => [name, variables[name]]),
+    )
+    const call = { fetch: primary, variables: used, texts: undefined, objects: undefined }
+    const source = await executor(fetchRequest(call, { ...context, signal }), signal)
+    if (!(Symbol.asyncIterator in source)) return source
+
+    async function answerEvent(event: ExecutionResult): Promise<ExecutionResult> {
+      const data = isObject(event.data) ? event.data : {}
+      const eventContext = contextOfEvent(context, signal, event, eventTimeoutMs)
+      const answer = await runOnce(runtime, operation, variables, eventContext, data)
+      const eventErrors = [...(event.errors ?? []), ...(answer.errors ?? [])]
+      const extensions = { ...event.extensions, ...answer.extensions }
+      return {
+        ...asResult(answer),
+        ...(eventErrors.length === 0 ? {} : { errors: eventErrors }),
+        ...(Object.keys(extensions).length === 0 ? {} : { extensions }),
+      }
+    }
+    return answerEvents(source, answerEvent, () => controller.abort())
+  }
+
+  return {
+    gateway: {
+      onSchemaLoadOrUpdate(callback) {
+        listeners.add(callback)
+        return () => void listeners.delete(callback)
+      },
+      async load() {
+        const loaded = loading !== undefined
+        await load()
+        if (loaded) {
+          // Loaded before Apollo Server came: it learns the schema as if it were loaded now.
+          const { schema, sdl } = serving().supergraph
+          for (const listener of listeners) listener({ apiSchema: schema, coreSupergraphSdl: sdl })
+        }
+        return {
+          async executor({ request, document, queryHash, schema, context }) {
+            const runtime = runtimes.get(schema) ?? serving()
+            const operation = compiled(runtime, queryHash, document, request.operationName)
+            const answer = await run(runtime, operation, queryHash, request.variables ?? {}, context as RequestContext)
+            // Without HTTP nobody writes text: programs that call the server's `executeOperation` look at the data.
+            return (request.http === undefined ? asResult(answer) : answer) as ExecutionResult
+          },
+        }
+      },
+      stop,
+    },
+    async load() {
+      await load()
+    },
+    schema: () => serving().supergraph.schema,
+    async execute(args) {
+      return asResult(await executeText(args))
+    },
+    executeText,
+    subscribe,
+    explainPlan(query, operationName) {
+      const runtime = serving()
+      const document = parse(query)
+      const [error] = validate(runtime.supergraph.schema, document)
+      if (error !== undefined) throw error
+      return planText(compiled(runtime, query, document, operationName).queryPlan)
+    },
+    health: () => ({
+      supergraphId: current?.supergraph.id,
+      source: options.supergraph.description,
+      operations: current?.operations().length ?? 0,
+      refused,
+    }),
+    settled: () => changing,
+    [Symbol.asyncDispose]: stop,
+  }
+}
+
+/** Each event is an operation of its own: with its own loaders and counters, read at the state the event speaks of. */
+function contextOfEvent(
+  context: RequestContext,
+  signal: AbortSignal,
+  event: ExecutionResult,
+  timeoutMs: number,
+): RequestContext {
+  const position = event.extensions?.position
+  return {
+    ...context,
+    signal,
+    deadlineMs: Date.now() + timeoutMs,
+    statements: createStatementCounter(),
+    written: [],
+    ...(typeof position === 'string' ? { position } : {}),
+  }
+}

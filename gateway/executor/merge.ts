@@ -1,0 +1,43 @@
+/**
+ * Answers of subgraphs are merged into one tree. What was not there is taken over by reference, what both have is
+ * merged; so one received entity may come to hang in several places, which is right because equal representations
+ * fetched for one path by one fetch have equal answers.
+ */
+import { isObject, own, setOwn, type JsonObject } from './json.ts'
+
+export function mergeInto(target: JsonObject, source: JsonObject): void {
+  for (const key of Object.keys(source)) {
+    const received = source[key]
+    if (received === undefined) continue
+    const present = own(target, key)
+    if (Array.isArray(received)) {
+      if (Array.isArray(present) && present.length === received.length) mergeList(present, received)
+      else setOwn(target, key, received)
+    } else if (isObject(received) && typeof present === 'object' && present !== null) {
+      if (present !== received) mergeInto(present as JsonObject, received)
+    } else {
+      setOwn(target, key, received)
+    }
+  }
+}
+
+function mergeList(present: unknown[], received: readonly unknown[]): void {
+  if (present === received) return
+  for (const [index, item] of received.entries()) {
+    const there = present[index]
+    if (isObject(there) && isObject(item)) {
+      if (there !== item) mergeInto(there, item)
+    } else {
+      present[index] = item
+    }
+  }
+}
+
+/** For an answer that goes to several fetches of one plan: each may later add its own fields below it. */
+export function copyJson<T>(value: T): T {
+  if (Array.isArray(value)) return value.map(copyJson) as T
+  if (!isObject(value)) return value
+  const copy: JsonObject = {}
+  for (const key of Object.keys(value)) setOwn(copy, key, copyJson(value[key]))
+  return copy as T
+}

@@ -1,0 +1,120 @@
+/**
+ * One operation of clients against one supergraph, with everything about it worked out once: its plan, the compiled
+ * fetches, the check of its variables and how its answer is written. Running it again costs only what its data costs.
+ */
+import { operationFromDocument } from '@apollo/federation-internals'
+import type { QueryPlan } from '@apollo/query-planner'
+import {
+  getOperationAST,
+  GraphQLError,
+  Kind,
+  type DocumentNode,
+  type FieldNode,
+  type FragmentDefinitionNode,
+  type OperationDefinitionNode,
+} from 'graphql'
+import type { PlannableSupergraph } from '../planner/supergraph.ts'
+import { planOperation } from '../planner/plan-operation.ts'
+import { AnswerText, type Answer } from './answer.ts'
+import { compileBatchedOperations, type BatchedOperations } from './batched-operation.ts'
+import { exactAnswer, introspect, variablesIn } from './exact.ts'
+import type { Executed } from './execution.ts'
+import { compileFetch, compilePlan, type CompiledFetch, type CompiledNode } from './plan.ts'
+import { compileProjection, type Projection } from './projection.ts'
+import {
+  compileVariableCheck,
+  conditionValues,
+  conditionVariables,
+  type VariableCheck,
+  type Variables,
+} from './variables.ts'
+
+export interface CompiledOperation {
+  readonly document: DocumentNode
+  readonly definition: OperationDefinitionNode
+  readonly operationName: string | undefined
+  readonly queryPlan: QueryPlan
+  readonly root: CompiledNode | undefined
+  /** The subgraph's subscription that a subscription starts with; `root` is then what is done for each event. */
+  readonly primary: CompiledFetch | undefined
+  readonly batched: BatchedOperations
+  readonly checkVariables: VariableCheck
+  conditions(variables: Variables): Readonly<Record<string, unknown>>
+  answer(executed: Executed, variables: Variables): Answer
+  /** How often it was run; the most used are compiled for a new supergraph before it serves. */
+  uses: number
+}
+
+const variantsMax = 64
+
+/** @throws GraphQLError when the document holds no such operation or the planner refuses it. */
+export function compileOperation(
+  supergraph: PlannableSupergraph,
+  document: DocumentNode,
+  operationName: string | undefined,
+): CompiledOperation {
+  const definition = getOperationAST(document, operationName)
+  if (definition == null) {
+    throw new GraphQLError(
+      operationName === undefined
+        ? 'Must provide operation name if query contains multiple operations.'
+        : `Unknown operation named "${operationName}".`,
+      { extensions: { code: 'OPERATION_RESOLUTION_FAILURE' } },
+    )
+  }
+  const queryPlan = planOperation(supergraph, document, operationName)
+  const subscription = queryPlan.node?.kind === 'Subscription' ? queryPlan.node : undefined
+  const node = queryPlan.node?.kind === 'Subscription' ? queryPlan.node.rest : queryPlan.node
+  const { root, fetches } = compilePlan(node, supergraph.fullSchema)
+  const conditionNames = conditionVariables(document)
+  const projections = new Map<string, Projection>()
+
+  function projectionFor(conditions: Readonly<Record<string, unknown>>): Projection {
+    const key = conditionNames.map((name) => `${conditions[name]}`).join()
+    const known = projections.get(key)
+    if (known !== undefined) return known
+    const projection = compileProjection({
+      schema: supergraph.schema,
+      document,
+      operation: definition as OperationDefinitionNode,
+      conditions,
+      introspect: introspectionText,
+    })
+    if (projections.size >= variantsMax) projections.clear()
+    projections.set(key, projection)
+    return projection
+  }
+
+  function introspectionText(field: FieldNode): string | undefined {
+    const fragments = document.definitions.filter(
+      (candidate): candidate is FragmentDefinitionNode => candidate.kind === Kind.FRAGMENT_DEFINITION,
+    )
+    const variable = [field, ...fragments].some((part) => variablesIn(part).size > 0)
+    if (variable) return undefined
+    return JSON.stringify(introspect(supergraph.schema, definition as OperationDefinitionNode, field, fragments, {}))
+  }
+
+  return {
+    document,
+    definition,
+    operationName,
+    queryPlan,
+    root,
+    primary: subscription && compileFetch(subscription.primary, [], fetches.length, supergraph.fullSchema),
+    batched: compileBatchedOperations(fetches),
+    checkVariables: compileVariableCheck(supergraph.schema, definition.variableDefinitions ?? []),
+    conditions: (variables) => conditionValues(conditionNames, definition, variables),
+    answer({ data, errors, shared }, variables) {
+      const text = projectionFor(conditionValues(conditionNames, definition, variables))(data, shared)
+      if (text !== undefined) return { ...(errors.length === 0 ? {} : { errors }), data: new AnswerText(text) }
+      const operation = operationFromDocument(supergraph.apiSchema, document, {
+        validate: false,
+        ...(operationName === undefined ? {} : { operationName }),
+      })
+      const exact = exactAnswer(supergraph.schema, operation, definition, data, variables)
+      // What a subgraph said explains its nulls; without that, the nulls are explained by what was found here.
+      return errors.length === 0 || exact.data === undefined ? exact : { ...exact, errors }
+    },
+    uses: 0,
+  }
+}

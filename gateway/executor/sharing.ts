@@ -1,0 +1,64 @@
+/**
+ * Who may share what with whom. Reads in flight are shared within one principal and one position token; where every
+ * field is public, principals share too. A mutation that has finished closes what its principal could still join, and
+ * what a mutation itself reads is never shared.
+ */
+import type { Principal, RequestContext } from '../../core/request.ts'
+import { createInFlight, type InFlight } from './in-flight.ts'
+import type { Answer } from './answer.ts'
+
+export interface Sharing {
+  /** Whole answers to identical queries of clients. */
+  readonly queries: InFlight<Answer> | undefined
+  /** Answers of subgraphs to identical reads, as text. */
+  readonly reads: InFlight<string> | undefined
+  /** The group that `context` may share with. */
+  groupOf(context: RequestContext): string
+  /** Called when a mutation starts: nothing of this context is shared. */
+  exclude(context: RequestContext): void
+  isExcluded(context: RequestContext): boolean
+  /** Called when a mutation has finished. */
+  mutated(context: RequestContext): void
+}
+
+export const publicGroup = 'public'
+
+export interface SharingOptions {
+  readonly queries: boolean
+  readonly reads: boolean
+  /** Pieces of work under way at the same time, each kind. */
+  readonly max?: number
+}
+
+export function createSharing({ queries, reads, max = 10_000 }: SharingOptions): Sharing {
+  const sharedQueries = queries ? createInFlight<Answer>({ max }) : undefined
+  const sharedReads = reads ? createInFlight<string>({ max }) : undefined
+  const excluded = new WeakSet<RequestContext>()
+  return {
+    queries: sharedQueries,
+    reads: sharedReads,
+    groupOf: (context) => principalKey(context.principal),
+    exclude: (context) => void excluded.add(context),
+    isExcluded: (context) => excluded.has(context),
+    mutated(context) {
+      for (const group of [principalKey(context.principal), publicGroup]) {
+        sharedQueries?.close(group)
+        sharedReads?.close(group)
+      }
+    },
+  }
+}
+
+/** Everything rights may follow from. */
+function principalKey(principal: Principal): string {
+  switch (principal.kind) {
+    case 'anonymous':
+      return 'anonymous'
+    case 'company':
+      return JSON.stringify([principal.kind, principal.companyId, principal.keyId, principal.scopes])
+    case 'admin':
+      return JSON.stringify([principal.kind, principal.keyId, principal.scopes])
+    default:
+      return principal satisfies never
+  }
+}

@@ -1,0 +1,24 @@
+/** From a client's operation to a query plan, by Apollo's planner. */
+import { operationFromDocument } from '@apollo/federation-internals'
+import { prettyFormatQueryPlan, type QueryPlan } from '@apollo/query-planner'
+import type { DocumentNode } from 'graphql'
+import type { PlannableSupergraph } from './supergraph.ts'
+
+/** @throws GraphQLError when the operation asks for more than the planner's limits allow. */
+export function planOperation(
+  supergraph: PlannableSupergraph,
+  document: DocumentNode,
+  operationName: string | undefined,
+): QueryPlan {
+  const operation = operationFromDocument(
+    supergraph.apiSchema,
+    document,
+    operationName === undefined ? {} : { operationName },
+  )
+  return supergraph.planner.buildQueryPlan(operation)
+}
+
+/** The plan as people read it: what is fetched from where, in which order, and with which keys. */
+export function planText(plan: QueryPlan): string {
+  return plan.node === undefined ? 'QueryPlan {}' : prettyFormatQueryPlan(plan)
+}

@@ -1,0 +1,112 @@
+import { composeServices } from '@apollo/composition'
+import { buildSubgraphSchema } from '@apollo/subgraph'
+import { execute, parse, subscribe, validate, type DocumentNode, type ExecutionResult } from 'graphql'
+import { anonymous, createStatementCounter, type RequestContext } from '../../../core/request.ts'
+import { silentLogger } from '../../../core/log.ts'
+import type { SubgraphExecutor, SubgraphRequest } from '../../../core/subgraph-executor.ts'
+import {
+  createFederatedGateway,
+  type FederatedGateway,
+  type FederatedGatewayOptions,
+} from '../../../gateway/executor/gateway.ts'
+import { textSource } from '../../../gateway/planner/supergraph-source.ts'
+
+type Modules = Extract<Parameters<typeof buildSubgraphSchema>[0], unknown[]>[number]
+type Resolvers = NonNullable<Exclude<Modules, DocumentNode>['resolvers']>
+
+export interface SubgraphDefinition {
+  sdl: string
+  resolvers?: Resolvers
+}
+
+export type Subgraphs = Record<string, SubgraphDefinition>
+
+const link =
+  'extend schema @link(url: "https://specs.apollo.dev/federation/v2.9", import: ["@key", "@requires", "@provides", "@external", "@shareable", "@interfaceObject", "@inaccessible", "@override", "@context", "@fromContext"])\n'
+
+export const withLink = (sdl: string): DocumentNode => parse(link + sdl)
+
+export function composeText(subgraphs: Subgraphs): string {
+  const result = composeServices(
+    Object.entries(subgraphs).map(([name, { sdl }]) => ({ name, url: `inproc://${name}`, typeDefs: withLink(sdl) })),
+  )
+  if (result.errors !== undefined) throw new Error(result.errors.map(({ message }) => message).join('\n'))
+  return result.supergraphSdl
+}
+
+/** Real subgraphs in this process; `asked` holds every request they got. */
+export function localSubgraphs(subgraphs: Subgraphs): { executor: SubgraphExecutor; asked: SubgraphRequest[] } {
+  const asked: SubgraphRequest[] = []
+  const schemas = new Map(
+    Object.entries(subgraphs).map(([name, { sdl, resolvers }]) => [
+      name,
+      buildSubgraphSchema([{ typeDefs: withLink(sdl), ...(resolvers === undefined ? {} : { resolvers }) }]),
+    ]),
+  )
+  const executor: SubgraphExecutor = async (request) => {
+    asked.push(request)
+    const schema = schemas.get(request.subgraph)
+    if (schema === undefined) throw new Error(`no subgraph ${request.subgraph}`)
+    const document = request.document ?? parse(request.query)
+    const [invalid] = validate(schema, document)
+    if (invalid !== undefined) return { errors: [invalid] }
+    const run = request.kind === 'subscription' ? subscribe : execute
+    const result = await run({
+      schema,
+      document,
+      variableValues: request.variables ?? {},
+      contextValue: request.context,
+    })
+    if (Symbol.asyncIterator in result) return result
+    // What crosses a process boundary is plain JSON; here the same, so that merging may change it.
+    return {
+      ...result,
+      ...(result.data == null ? {} : { data: JSON.parse(JSON.stringify(result.data)) as object }),
+    } as ExecutionResult
+  }
+  return { executor, asked }
+}
+
+export function requestContext(over: Partial<RequestContext> = {}): RequestContext {
+  return {
+    requestId: 'test',
+    principal: anonymous,
+    deadlineMs: Date.now() + 30_000,
+    signal: new AbortController().signal,
+    statements: createStatementCounter(),
+    written: [],
+    ...over,
+  }
+}
+
+export interface TestGateway extends AsyncDisposable {
+  federated: FederatedGateway
+  asked: SubgraphRequest[]
+  /** Parses, validates and executes. */
+  query(source: string, variables?: Record<string, unknown>, context?: RequestContext): Promise<ExecutionResult>
+}
+
+export async function testGateway(
+  subgraphs: Subgraphs,
+  options: Partial<FederatedGatewayOptions> = {},
+): Promise<TestGateway> {
+  const { executor, asked } = localSubgraphs(subgraphs)
+  const federated = createFederatedGateway({
+    supergraph: textSource(composeText(subgraphs)),
+    executor,
+    logger: silentLogger,
+    ...options,
+  })
+  await federated.load()
+  return {
+    federated,
+    asked,
+    query(source, variables, context = requestContext()) {
+      const document = parse(source)
+      const [invalid] = validate(federated.schema(), document)
+      if (invalid !== undefined) throw invalid
+      return federated.execute({ document, variables, context })
+    },
+    [Symbol.asyncDispose]: () => federated[Symbol.asyncDispose](),
+  }
+}
