@@ -1,0 +1,69 @@
+import type { CompanyId } from '../core/ids.ts'
+import type { ShardSql, ShardTx } from '../store/store.ts'
+import type { Company, Identifier } from './company.ts'
+
+export interface CompanyRow {
+  company_id: CompanyId
+  name: string
+  sector: string | null
+  sector_name: string | null
+  sub_industry: string | null
+  seat: string | null
+  founded: string | null
+  created_at: string
+  updated_at: string
+  /** JSON array of [scheme, value]. */
+  identifiers: string
+}
+
+/** The columns of a `CompanyRow`, from `companies c left join sectors s`. */
+export const companyColumns = (sql: ShardSql | ShardTx) => sql`
+  c.company_id, c.name, c.sector, s.name as sector_name, c.sub_industry, c.seat, c.founded, c.created_at, c.updated_at,
+  coalesce((
+    select json_agg(json_build_array(i.scheme, i.value) order by i.scheme, i.value)
+    from company_identifiers i where i.company_id = c.company_id
+  ), '[]')::text as identifiers`
+
+/** One statement for any number of companies of a shard; index: both primary keys. Unknown ids are left out. */
+export async function readCompanies(sql: ShardSql | ShardTx, companyIds: readonly CompanyId[]): Promise<Company[]> {
+  const rows = await sql<CompanyRow[]>`
+    select ${companyColumns(sql)}
+    from companies c left join sectors s on s.code = c.sector
+    where c.company_id = any(${[...companyIds]})`
+  return rows.map(companyOf)
+}
+
+export interface IdentifiedCompany {
+  readonly identifier: Identifier
+  readonly company: Company
+}
+
+/** The companies of a shard that carry any of these identifiers; index: `company_identifiers_by_value`. */
+export async function readCompaniesByIdentifier(
+  sql: ShardSql,
+  identifiers: readonly Identifier[],
+): Promise<IdentifiedCompany[]> {
+  const rows = await sql<(CompanyRow & { scheme: string; value: string })[]>`
+    select k.scheme, k.value, ${companyColumns(sql)}
+    from unnest(
+      ${identifiers.map(({ scheme }) => scheme)}::text[], ${identifiers.map(({ value }) => value)}::text[]
+    ) as k(scheme, value)
+    join company_identifiers ci on ci.scheme = k.scheme and ci.value = k.value
+    join companies c on c.company_id = ci.company_id
+    left join sectors s on s.code = c.sector`
+  return rows.map((row) => ({ identifier: { scheme: row.scheme, value: row.value }, company: companyOf(row) }))
+}
+
+export function companyOf(row: CompanyRow): Company {
+  return {
+    id: row.company_id,
+    name: row.name,
+    identifiers: (JSON.parse(row.identifiers) as [string, string][]).map(([scheme, value]) => ({ scheme, value })),
+    sector: row.sector === null ? null : { code: row.sector, name: row.sector_name ?? row.sector },
+    subIndustry: row.sub_industry,
+    seat: row.seat,
+    founded: row.founded,
+    createdAt: row.created_at,
+    updatedAt: row.updated_at,
+  }
+}

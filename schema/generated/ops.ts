@@ -1,0 +1,123 @@
+// Written by `npm run schema`; not edited by hand.
+
+import type { GraphQLResolveInfo } from 'graphql'
+
+type Resolver<Parent, Args, Context, Result> = (
+  parent: Parent,
+  args: Args,
+  context: Context,
+  info: GraphQLResolveInfo,
+) => Result | Promise<Result>
+
+export interface CreateWebhookInput {
+  companyId: string
+  url: string
+  kinds?: readonly string[] | null | undefined
+}
+
+export type JobState = 'WAITING' | 'DELAYED' | 'ACTIVE' | 'COMPLETED' | 'FAILED'
+
+export type QueueClass = 'CRITICAL' | 'HIGH' | 'NORMAL' | 'LOW'
+
+export interface SubmitJobInput {
+  name: string
+  companyId: string
+  queue: QueueClass | null
+  arguments?: unknown | null | undefined
+}
+
+export interface MutationSubmitJobArgs {
+  input: SubmitJobInput
+}
+
+export interface MutationCreateWebhookArgs {
+  input: CreateWebhookInput
+}
+
+export interface QueryJobsArgs {
+  first: number | null
+  queue?: QueueClass | null | undefined
+  state?: JobState | null | undefined
+}
+
+export interface QueryJobArgs {
+  id: string
+}
+
+export interface Objects {
+  Company: unknown
+  CreateWebhookPayload: unknown
+  Job: unknown
+  Queue: unknown
+  Replica: unknown
+  Shard: unknown
+  StreamTicket: unknown
+  Webhook: unknown
+}
+
+export interface Resolvers<Context, O extends Objects> {
+  Company: {
+    __resolveReference: (reference: { readonly [key: string]: unknown }, context: Context) => Promise<O['Company'] | null>
+    id?: Resolver<O['Company'], Record<string, never>, Context, string>
+    webhooks?: Resolver<O['Company'], Record<string, never>, Context, readonly O['Webhook'][] | null>
+  }
+  CreateWebhookPayload?: {
+    webhook?: Resolver<O['CreateWebhookPayload'], Record<string, never>, Context, O['Webhook']>
+    secret?: Resolver<O['CreateWebhookPayload'], Record<string, never>, Context, string>
+  }
+  Job?: {
+    id?: Resolver<O['Job'], Record<string, never>, Context, string>
+    name?: Resolver<O['Job'], Record<string, never>, Context, string>
+    queue?: Resolver<O['Job'], Record<string, never>, Context, QueueClass>
+    state?: Resolver<O['Job'], Record<string, never>, Context, JobState>
+    company?: Resolver<O['Job'], Record<string, never>, Context, O['Company'] | null>
+    progress?: Resolver<O['Job'], Record<string, never>, Context, number>
+    result?: Resolver<O['Job'], Record<string, never>, Context, unknown | null>
+    error?: Resolver<O['Job'], Record<string, never>, Context, string | null>
+    attempts?: Resolver<O['Job'], Record<string, never>, Context, number>
+    createdAt?: Resolver<O['Job'], Record<string, never>, Context, string>
+    finishedAt?: Resolver<O['Job'], Record<string, never>, Context, string | null>
+  }
+  Mutation: {
+    submitJob: Resolver<unknown, MutationSubmitJobArgs, Context, O['Job']>
+    createWebhook: Resolver<unknown, MutationCreateWebhookArgs, Context, O['CreateWebhookPayload']>
+    createStreamTicket: Resolver<unknown, Record<string, never>, Context, O['StreamTicket']>
+  }
+  Query: {
+    shards: Resolver<unknown, Record<string, never>, Context, readonly O['Shard'][]>
+    queues: Resolver<unknown, Record<string, never>, Context, readonly O['Queue'][]>
+    jobs: Resolver<unknown, QueryJobsArgs, Context, readonly O['Job'][]>
+    job: Resolver<unknown, QueryJobArgs, Context, O['Job'] | null>
+  }
+  Queue?: {
+    class?: Resolver<O['Queue'], Record<string, never>, Context, QueueClass>
+    waiting?: Resolver<O['Queue'], Record<string, never>, Context, number>
+    active?: Resolver<O['Queue'], Record<string, never>, Context, number>
+    delayed?: Resolver<O['Queue'], Record<string, never>, Context, number>
+    completed?: Resolver<O['Queue'], Record<string, never>, Context, number>
+    failed?: Resolver<O['Queue'], Record<string, never>, Context, number>
+  }
+  Replica?: {
+    name?: Resolver<O['Replica'], Record<string, never>, Context, string>
+    healthy?: Resolver<O['Replica'], Record<string, never>, Context, boolean>
+    lagBytes?: Resolver<O['Replica'], Record<string, never>, Context, number | null>
+  }
+  Shard?: {
+    name?: Resolver<O['Shard'], Record<string, never>, Context, string>
+    healthy?: Resolver<O['Shard'], Record<string, never>, Context, boolean>
+    buckets?: Resolver<O['Shard'], Record<string, never>, Context, number>
+    replicas?: Resolver<O['Shard'], Record<string, never>, Context, readonly O['Replica'][]>
+  }
+  StreamTicket?: {
+    ticket?: Resolver<O['StreamTicket'], Record<string, never>, Context, string>
+    expiresAt?: Resolver<O['StreamTicket'], Record<string, never>, Context, string>
+  }
+  Webhook: {
+    __resolveReference: (reference: { readonly [key: string]: unknown }, context: Context) => Promise<O['Webhook'] | null>
+    id?: Resolver<O['Webhook'], Record<string, never>, Context, string>
+    url?: Resolver<O['Webhook'], Record<string, never>, Context, string>
+    kinds?: Resolver<O['Webhook'], Record<string, never>, Context, readonly string[]>
+    enabled?: Resolver<O['Webhook'], Record<string, never>, Context, boolean>
+    createdAt?: Resolver<O['Webhook'], Record<string, never>, Context, string>
+  }
+}
