@@ -5,4 +5,6 @@ export interface ShardConfig {
   readonly name: ShardId
   readonly primaryUrl: string
   readonly replicaUrls: readonly string[]
+  /** For geographic placement; without it, what stands before the first `-` of the name (`eu-1` is in `eu`). */
+  readonly region?: string
 }

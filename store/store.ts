@@ -2,6 +2,7 @@ import type { Sql, TransactionSql } from 'postgres'
 import type { AppError } from '../core/errors.ts'
 import type { CompanyId, ShardId } from '../core/ids.ts'
 import type { PositionToken } from '../core/position.ts'
+import type { PoolStats } from './pool/pool.ts'
 
 /** What one read or write carries down from the request it serves. Every field is optional: jobs have no client. */
 export interface StoreScope {
@@ -26,6 +27,14 @@ export type ShardResult<T> = { ok: true; shard: ShardId; value: T } | { ok: fals
 
 export type KeyedShardResult<T> = ShardResult<T> & { readonly companyIds: readonly CompanyId[] }
 
+export interface ServerStats extends PoolStats {
+  readonly shard: ShardId | 'catalog'
+  /** `primary`, or `replica-1` and so on in the order of the configuration. */
+  readonly server: string
+  /** How far a replica is behind its primary, as far as known; 0 for a primary. */
+  readonly lagMs: number
+}
+
 /** Companies' data, spread over shards by company id. Statements MUST name `company_id`, so that they stay on one shard. */
 export interface Store extends AsyncDisposable {
   /** In the operator's order. */
@@ -35,6 +44,17 @@ export interface Store extends AsyncDisposable {
   /** Version of the directory this process holds. */
   epoch(): number
   shardOf(companyId: CompanyId): ShardId
+  /** Asks the catalog for a newer directory: when the bus says so, or another process has seen a later epoch. */
+  refresh(): Promise<void>
+  /**
+   * Refuses (STALE_EPOCH, then retried by `transact`) unless the company belongs on this shard, and keeps it there until
+   * the transaction ends. For creations and for writes that append nothing to the ledger; an append does the same itself.
+   */
+  claim(tx: ShardTx, companyId: CompanyId): Promise<void>
+  /** A pooled client of the catalog, for API keys, quotas and the signer. Fails with CATALOG_UNAVAILABLE. */
+  readonly catalog: Sql
+  /** One entry per server: each shard's primary and replicas, and the catalog. */
+  poolStats(): readonly ServerStats[]
   /** Groups the ids by shard and runs `fn` once per shard, all at once, on a replica where that is fresh enough. */
   read<T>(
     companyIds: readonly CompanyId[],

@@ -1,0 +1,184 @@
+import type { Clock } from '../core/clock.ts'
+import { AppError } from '../core/errors.ts'
+import type { ShardId } from '../core/ids.ts'
+import type { Logger } from '../core/log.ts'
+import { formatLsn, parseLsn } from '../core/position.ts'
+import { unavailable } from './pool/errors.ts'
+import { createGuard } from './pool/guard.ts'
+import type { PoolOptions } from './pool/options.ts'
+import { createPool, type Pool } from './pool/pool.ts'
+import { pooledSql } from './pool/sql.ts'
+import type { ShardConfig } from './shard-config.ts'
+import type { ServerStats } from './store.ts'
+
+export interface ReplicaOptions {
+  /** How often replicas are asked how far they are. */
+  readonly watchMs: number
+  /** A replica further behind than this serves no reads. */
+  readonly maxLagMs: number
+}
+
+export const defaultReplicaOptions: ReplicaOptions = { watchMs: 200, maxLagMs: 5_000 }
+
+/** One shard's servers: which one takes the writes, and which may serve a read that needs a certain state. */
+export interface ShardServers extends AsyncDisposable {
+  readonly id: ShardId
+  primary(): Pool
+  /** The least loaded replica that is healthy and has replayed `need`; else the primary. */
+  forRead(need: bigint | undefined): Pool
+  /** `host:port/database` of the server that takes the writes from now on; null: the first one configured. */
+  setPrimary(server: string | null): void
+  stats(): ServerStats[]
+}
+
+interface Server {
+  readonly url: string
+  readonly key: string
+  readonly label: string
+  pool: Pool
+  replayed: bigint
+  lagMs: number
+  healthy: boolean
+}
+
+/** Samples of the primary's position that a replica's lag is measured against: 256 of them, 200 ms apart. */
+const sampleCount = 256
+
+export function createShardServers(deps: {
+  config: ShardConfig
+  pool: PoolOptions
+  replicas: ReplicaOptions
+  clock: Clock
+  logger: Logger
+}): ShardServers {
+  const { config, clock, replicas, logger } = deps
+  const { name: shard } = config
+  let stopped = false
+
+  const openPool = (url: string): Pool =>
+    createPool({
+      url,
+      server: shard,
+      options: deps.pool,
+      logger,
+      accept: ({ standby }) =>
+        standby && url === primary.url ? unavailable(shard, new Error('the primary is a standby')) : null,
+    })
+  const createServer = (url: string, index: number): Server => ({
+    url,
+    key: serverKey(url),
+    label: index === 0 ? 'primary' : `replica-${index}`,
+    pool: openPool(url),
+    replayed: -1n,
+    lagMs: Number.POSITIVE_INFINITY,
+    healthy: false,
+  })
+  const servers = [config.primaryUrl, ...config.replicaUrls].map(createServer)
+  let primary = servers[0] as Server
+
+  // Newest last. Lag is told by our own clock alone: how long ago the primary was where the replica is now.
+  const samples: { at: number; lsn: bigint }[] = []
+
+  async function watch(): Promise<void> {
+    const round = { signal: AbortSignal.timeout(2_000) }
+    await Promise.all(
+      servers.map(async (server) => {
+        using guard = createGuard(round, clock)
+        const sql = pooledSql({ pool: server.pool, guard, onStatement() {} })
+        try {
+          const [row] = await sql<{ lsn: string; standby: boolean }[]>`
+            select pg_is_in_recovery() as standby,
+              (case when pg_is_in_recovery() then pg_last_wal_replay_lsn() else pg_current_wal_flush_lsn() end)::text
+                as lsn`
+          if (row !== undefined) observe(server, parseLsn(row.lsn), row.standby)
+        } catch (error) {
+          if (server.healthy) logger.warn({ shard, server: server.label, error }, 'a replica leaves the rotation')
+          server.healthy = false
+        }
+      }),
+    )
+  }
+
+  function observe(server: Server, lsn: bigint, standby: boolean): void {
+    const now = clock.now()
+    if (server === primary) {
+      samples.push({ at: now, lsn })
+      if (samples.length > sampleCount) samples.shift()
+      return
+    }
+    server.replayed = lsn
+    const newest = samples.at(-1)
+    const reached = samples.findLast((sample) => sample.lsn <= lsn)
+    server.lagMs = newest === undefined || newest.lsn <= lsn ? 0 : now - (reached?.at ?? Number.NEGATIVE_INFINITY)
+    // A server that is neither our primary nor a standby has a history of its own.
+    const healthy = standby && server.lagMs <= replicas.maxLagMs
+    if (healthy !== server.healthy) {
+      logger.info(
+        { shard, server: server.label, lagMs: server.lagMs, replayed: formatLsn(lsn) },
+        healthy ? 'a replica joins the rotation' : 'a replica leaves the rotation',
+      )
+    }
+    server.healthy = healthy
+  }
+
+  let timer: NodeJS.Timeout | undefined
+  let round: Promise<void> = Promise.resolve()
+  const loop = (): void => {
+    round = watch().finally(() => {
+      if (stopped) return
+      timer = setTimeout(loop, replicas.watchMs)
+      timer.unref()
+    })
+  }
+  if (servers.length > 1) loop()
+
+  return {
+    id: shard,
+    primary: () => primary.pool,
+    forRead(need) {
+      let best: Server | undefined
+      for (const server of servers) {
+        if (server === primary || !server.healthy || !server.pool.up()) continue
+        if (need !== undefined && server.replayed < need) continue
+        if (best === undefined || server.pool.load() < best.pool.load()) best = server
+      }
+      return (best ?? primary).pool
+    },
+    setPrimary(key) {
+      const chosen = key === null ? servers[0] : servers.find((server) => server.key === key)
+      if (chosen === undefined) {
+        throw new AppError('CONFIG_INVALID', `SHARDS does not name the server that is the primary of "${shard}" now.`)
+      }
+      if (chosen === primary) return
+      logger.warn({ shard, server: chosen.label }, 'the shard has another primary')
+      primary = chosen
+      samples.length = 0
+      for (const server of servers) {
+        server.healthy = false
+        // Connections were accepted for another role.
+        const old = server.pool
+        server.pool = openPool(server.url)
+        void old[Symbol.asyncDispose]()
+      }
+    },
+    stats: () =>
+      servers.map((server) => ({
+        ...server.pool.stats(),
+        shard,
+        server: server === primary ? 'primary' : server.label === 'primary' ? 'replica-0' : server.label,
+        lagMs: server === primary ? 0 : server.lagMs,
+      })),
+    async [Symbol.asyncDispose]() {
+      stopped = true
+      clearTimeout(timer)
+      await Promise.all(servers.map(({ pool }) => pool[Symbol.asyncDispose]()))
+      await round
+    },
+  }
+}
+
+/** What tells servers apart without their credentials. */
+export function serverKey(url: string): string {
+  const { hostname, port, pathname } = new URL(url)
+  return `${hostname}:${port === '' ? '5432' : port}${pathname}`
+}
