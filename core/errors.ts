@@ -17,6 +17,8 @@ export const errorCodes = {
   PAYLOAD_TOO_LARGE: { status: 413, retry: false },
   // JSON that would lose something when parsed
   JSON_SYNTAX: { status: 400, retry: false },
+  JSON_INVALID_UTF8: { status: 400, retry: false },
+  JSON_BYTE_ORDER_MARK: { status: 400, retry: false },
   JSON_DUPLICATE_KEY: { status: 400, retry: false },
   JSON_LONE_SURROGATE: { status: 400, retry: false },
   JSON_NUL_CHARACTER: { status: 400, retry: false },

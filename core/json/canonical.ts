@@ -1,0 +1,118 @@
+import { AppError, type ErrorCode } from '../errors.ts'
+import { numberPrecision } from './number.ts'
+import { formatPath } from './path.ts'
+import { payloadLimits, type ScanLimits } from './scan.ts'
+
+export type JsonValue = null | boolean | number | string | readonly JsonValue[] | JsonObject
+export type JsonObject = { readonly [key: string]: JsonValue }
+
+/** Without limits of a ledger, recursion still needs one. */
+const deepest = 1000
+
+/**
+ * RFC 8785 (JSON Canonicalization Scheme): keys sorted by UTF-16 code units, numbers and strings as ECMAScript writes
+ * them, no space. `-0` is written `0`, as the RFC has it. Refuses what has no canonical form: `undefined`, functions,
+ * bigints, class instances (a `Date` is not JSON), NaN and infinities, lone surrogates.
+ *
+ * @throws AppError JSON_*, with the place in `details.path`
+ */
+export function canonicalJson(value: unknown): string {
+  return write(value, { payload: false, maxDepth: deepest }, 1, [])
+}
+
+/**
+ * The same for what goes into a ledger: a JSON object, and the ledger's further rules (no `\u0000`, no number beyond
+ * ±(2^53 - 1), depth, size). Duplicate keys and rounded numbers can no longer be seen here: `scanJson` does that on the
+ * raw text.
+ *
+ * @throws AppError JSON_*, PAYLOAD_TOO_LARGE, BAD_USER_INPUT (not an object)
+ */
+export function canonicalPayload(value: unknown, limits: ScanLimits = payloadLimits): string {
+  if (!isPlainObject(value)) {
+    throw new AppError('BAD_USER_INPUT', 'A payload is a JSON object.', { details: { path: '$' } })
+  }
+  const text = write(value, { payload: true, maxDepth: limits.maxDepth }, 1, [])
+  if (text.length * 3 > limits.maxBytes && Buffer.byteLength(text) > limits.maxBytes) {
+    throw new AppError('PAYLOAD_TOO_LARGE', `The payload is larger than the limit of ${limits.maxBytes} bytes.`, {
+      details: { path: '$', limitBytes: limits.maxBytes },
+    })
+  }
+  return text
+}
+
+type Rules = { payload: boolean; maxDepth: number }
+type Steps = (string | number)[]
+
+function write(value: unknown, rules: Rules, depth: number, steps: Steps): string {
+  switch (typeof value) {
+    case 'string':
+      return writeString(value, rules, steps)
+    case 'number':
+      return writeNumber(value, rules, steps)
+    case 'boolean':
+      return value ? 'true' : 'false'
+    case 'object':
+      if (value === null) return 'null'
+      if (depth > rules.maxDepth) {
+        throw refusal('JSON_TOO_DEEP', `Objects and arrays are nested more than ${rules.maxDepth} deep`, steps)
+      }
+      return Array.isArray(value) ? writeArray(value, rules, depth, steps) : writeObject(value, rules, depth, steps)
+    default:
+      throw refusal('JSON_SYNTAX', `A value of type ${typeof value} is not JSON`, steps)
+  }
+}
+
+function writeObject(value: object, rules: Rules, depth: number, steps: Steps): string {
+  if (!isPlainObject(value)) throw refusal('JSON_SYNTAX', 'An instance of a class is not JSON', steps)
+  let text = '{'
+  const last = steps.push('') - 1
+  for (const key of Object.keys(value).sort()) {
+    steps[last] = key
+    if (text.length > 1) text += ','
+    text += `${writeString(key, rules, steps)}:${write(value[key], rules, depth + 1, steps)}`
+  }
+  steps.pop()
+  return `${text}}`
+}
+
+function writeArray(value: readonly unknown[], rules: Rules, depth: number, steps: Steps): string {
+  let text = '['
+  const last = steps.push(0) - 1
+  for (let i = 0; i < value.length; i++) {
+    steps[last] = i
+    if (i > 0) text += ','
+    text += write(value[i], rules, depth + 1, steps)
+  }
+  steps.pop()
+  return `${text}]`
+}
+
+/** Nothing to escape and nothing to refuse: most strings. Everything from U+D800 on is left to the slower way. */
+const plainString = /^[ !#-[\]-\ud7ff]*$/
+
+function writeString(value: string, rules: Rules, steps: Steps): string {
+  if (plainString.test(value)) return `"${value}"`
+  if (!value.isWellFormed()) throw refusal('JSON_LONE_SURROGATE', 'A string holds half of a surrogate pair', steps)
+  if (rules.payload && value.includes('\0')) {
+    throw refusal('JSON_NUL_CHARACTER', 'A string holds the character U+0000', steps)
+  }
+  return JSON.stringify(value)
+}
+
+function writeNumber(value: number, rules: Rules, steps: Steps): string {
+  if (!Number.isFinite(value) || (rules.payload && Math.abs(value) > Number.MAX_SAFE_INTEGER)) {
+    throw numberPrecision(formatPath(steps))
+  }
+  return String(value)
+}
+
+function isPlainObject(value: unknown): value is Record<string, unknown> {
+  if (typeof value !== 'object' || value === null) return false
+  const prototype: unknown = Object.getPrototypeOf(value)
+  return prototype === Object.prototype || prototype === null
+}
+
+function refusal(code: ErrorCode, message: string, steps: Steps): AppError {
+  const path = formatPath(steps)
+  return new AppError(code, `${message} (at ${path}).`, { details: { path } })
+}
