@@ -1,0 +1,99 @@
+import { GraphQLScalarType, Kind, type ObjectFieldNode, type ValueNode } from 'graphql'
+import { AppError } from '../core/errors.ts'
+import { checkNumberLiteral } from '../core/json/number.ts'
+
+const dateTimePattern = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z$/
+const maxPositionLength = 4096
+const maxDepth = 64
+
+/** @throws AppError BAD_USER_INPUT */
+function parseDateTime(value: unknown): string {
+  // The round trip refuses the thirtieth of February and the 25th hour, which the pattern lets through.
+  if (typeof value === 'string' && dateTimePattern.test(value)) {
+    const time = new Date(value)
+    if (!Number.isNaN(time.getTime()) && time.toISOString() === value) return value
+  }
+  throw new AppError('BAD_USER_INPUT', 'A DateTime is written YYYY-MM-DDTHH:MM:SS.mmmZ and exists in the calendar.')
+}
+
+export const dateTimeScalar = new GraphQLScalarType({
+  name: 'DateTime',
+  serialize: (value) => value,
+  parseValue: parseDateTime,
+  parseLiteral: (node) => parseDateTime(node.kind === Kind.STRING ? node.value : undefined),
+})
+
+/** @throws AppError INVALID_POSITION */
+function parsePosition(value: unknown): string {
+  if (typeof value === 'string' && value.length <= maxPositionLength) return value
+  throw new AppError('INVALID_POSITION', 'A Position is the text that a write answered with.')
+}
+
+export const positionScalar = new GraphQLScalarType({
+  name: 'Position',
+  serialize: (value) => value,
+  parseValue: parsePosition,
+  parseLiteral: (node) => parsePosition(node.kind === Kind.STRING ? node.value : undefined),
+})
+
+/**
+ * JSON as it is. Values of variables were scanned as text where they came in; literals in the query are checked here by
+ * the same rules, since they never were JSON text.
+ */
+export const jsonScalar = new GraphQLScalarType({
+  name: 'JSON',
+  serialize: (value) => value,
+  parseValue: (value) => value,
+  parseLiteral: (node, variables) => literalValue(node, variables ?? {}, 0),
+})
+
+/** @throws AppError JSON_* | BAD_USER_INPUT */
+function literalValue(node: ValueNode, variables: Readonly<Record<string, unknown>>, depth: number): unknown {
+  const container = node.kind === Kind.LIST || node.kind === Kind.OBJECT
+  if (container && depth >= maxDepth) throw new AppError('JSON_TOO_DEEP', `JSON is nested more than ${maxDepth} deep.`)
+  switch (node.kind) {
+    case Kind.NULL:
+      return null
+    case Kind.BOOLEAN:
+      return node.value
+    case Kind.STRING:
+      return text(node.value)
+    case Kind.INT:
+    case Kind.FLOAT:
+      checkNumberLiteral(node.value)
+      return Number(node.value)
+    case Kind.ENUM:
+      throw new AppError('BAD_USER_INPUT', 'JSON has no enum values; write a string.')
+    case Kind.VARIABLE:
+      return variables[node.name.value] ?? null
+    case Kind.LIST:
+      return node.values.map((item) => literalValue(item, variables, depth + 1))
+    case Kind.OBJECT:
+      return literalObject(node.fields, (value) => literalValue(value, variables, depth + 1))
+    default:
+      throw new AppError('BAD_USER_INPUT', 'This is not a JSON value.')
+  }
+}
+
+function literalObject(fields: readonly ObjectFieldNode[], valueOf: (node: ValueNode) => unknown): object {
+  const object: Record<string, unknown> = {}
+  for (const { name, value } of fields) {
+    if (Object.hasOwn(object, name.value)) {
+      throw new AppError('JSON_DUPLICATE_KEY', `JSON repeats the key "${name.value}".`)
+    }
+    // Not by assignment: `__proto__` is a key like any other here.
+    Object.defineProperty(object, name.value, {
+      value: valueOf(value),
+      enumerable: true,
+      configurable: true,
+      writable: true,
+    })
+  }
+  return object
+}
+
+function text(value: string): string {
+  if (!value.isWellFormed()) throw new AppError('JSON_LONE_SURROGATE', 'JSON text holds half of a surrogate pair.')
+  if (value.includes('\0')) throw new AppError('JSON_NUL_CHARACTER', 'JSON text holds the character U+0000.')
+  return value
+}
