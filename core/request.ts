@@ -17,6 +17,8 @@ export interface RequestContext {
   readonly principal: Principal
   /** Position token (opaque text) that the answer must include; absent: any state will do. */
   readonly position?: string
+  /** The client's headers by lower-case name, for subgraphs of others that may see some of them. */
+  readonly headers?: Readonly<Record<string, string | undefined>>
   /** Unix milliseconds after which nobody waits for the answer. */
   readonly deadlineMs: number
   readonly signal: AbortSignal

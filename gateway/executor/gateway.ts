@@ -81,6 +81,8 @@ export interface FederatedGateway extends AsyncDisposable {
   subscribe(operation: OperationArguments): Promise<AsyncIterableIterator<ExecutionResult> | ExecutionResult>
   /** The plan as text. @throws GraphQLError when the query does not fit the schema. */
   explainPlan(query: string, operationName?: string): string
+  /** The URL that the supergraph in service names for a subgraph. */
+  urlOf(subgraph: string): string | undefined
   health(): GatewayHealth
   /** Resolves when a supergraph that was offered is in service or refused. */
   settled(): Promise<void>
@@ -318,6 +320,7 @@ export function createFederatedGateway(options: FederatedGatewayOptions): Federa
       if (error !== undefined) throw error
       return planText(compiled(runtime, query, document, operationName).queryPlan)
     },
+    urlOf: (subgraph) => current?.supergraph.subgraphs.find(({ name }) => name === subgraph)?.url,
     health: () => ({
       supergraphId: current?.supergraph.id,
       source: options.supergraph.description,
