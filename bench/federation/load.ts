@@ -53,7 +53,7 @@ end
 `,
     )
     const cpu = (await hasProgram('taskset')) ? ['taskset', '-c', '1'] : []
-    const [command = 'wrk', ...args] = [...cpu, 'wrk', '-t1', `-c${connections}`, `-d${seconds}s`, '-s', script, url]
+    const [command, ...args] = [...cpu, 'wrk', '-t1', `-c${connections}`, `-d${seconds}s`, '-s', script, url]
     const { stdout } = await run(command, args)
     const line = stdout.slice(stdout.indexOf('RESULT ') + 'RESULT '.length)
     const result = JSON.parse(line) as Record<'requests' | 'errors' | 'durationUs' | 'p50Us' | 'p99Us', number>
