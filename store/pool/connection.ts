@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { finished, Stream, type Readable, type Writable } from 'node:stream'
 import { setTimeout } from 'node:timers/promises'
 import postgres, { type Sql } from 'postgres'
+import { parseArray } from './array.ts'
 import { unavailable } from './errors.ts'
 import { valueTypes } from './types.ts'
 
@@ -51,6 +52,9 @@ export interface Connection {
   destroy(): void
 }
 
+/** The one type whose arrays are not separated by commas. */
+const boxType = '603'
+
 /** Never connects: makes the query objects, which a connection then sends. */
 export function createTemplate(options: ConnectionOptions): Sql {
   return postgres(options.url, clientOptions(options))
@@ -87,6 +91,7 @@ export async function openConnection(options: ConnectionOptions, onClosed: () =>
     const [row] = await client<{ standby: boolean }[]>`select pg_is_in_recovery() as standby`
     standby = row?.standby ?? false
     sql = await client.reserve()
+    parseArraysWithNulls(client)
     if (closed) throw unavailable(options.server)
     opened = true
   } catch (error) {
@@ -155,6 +160,19 @@ function onceSettled(query: RawQuery, callback: () => void): void {
         },
       })
     }
+  }
+}
+
+/** After the client has learned the array types of its database. */
+function parseArraysWithNulls(client: Sql): void {
+  const { parsers, shared } = client.options as unknown as {
+    parsers: Record<string, ((text: string) => unknown) | undefined>
+    shared: { typeArrayMap: Record<string, number> }
+  }
+  for (const [element, array] of Object.entries(shared.typeArrayMap)) {
+    const parse = parsers[element]
+    const delimiter = element === boxType ? ';' : ','
+    parsers[array] = (text) => parseArray(text, parse, delimiter)
   }
 }
 

@@ -1,0 +1,46 @@
+import type { Sql } from 'postgres'
+import { AppError } from '../../core/errors.ts'
+
+/** A table whose primary key begins with company_id: its rows go where their company goes. */
+export interface CompanyTable {
+  readonly name: string
+  /** Without generated ones, in a fixed order; with the type to cast text to. */
+  readonly columns: readonly { name: string; type: string }[]
+  readonly key: readonly string[]
+}
+
+/** The store's own, which tell of the move itself. */
+const ownTables = ['company_places']
+/** Set by the mover on each side for itself, see `0002-moves.sql`. */
+export const fenceColumn = { table: 'ledger_heads', column: 'departed' }
+
+/** Every company-owned table of a shard, found by its primary key, so that no list can be forgotten. */
+export async function companyTables(sql: Sql): Promise<CompanyTable[]> {
+  const rows = await sql<{ name: string; columns: string[]; types: string[]; key: string[] }[]>`
+    select c.relname as name, k.key,
+      array_agg(a.attname order by a.attname) as columns,
+      array_agg(format_type(a.atttypid, a.atttypmod) order by a.attname) as types
+    from pg_class c
+    join lateral (
+      select array(
+        select attname from unnest(i.indkey) with ordinality as n (attnum, place)
+        join pg_attribute p on p.attrelid = c.oid and p.attnum = n.attnum order by place) as key
+      from pg_index i where i.indrelid = c.oid and i.indisprimary) as k on k.key[1] = 'company_id'
+    join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped and a.attgenerated = ''
+    where c.relkind = 'r' and c.relnamespace = current_schema()::regnamespace and c.relname <> all (${ownTables}::text[])
+    group by c.oid, c.relname, k.key
+    order by c.relname`
+  return rows.map(({ name, columns, types, key }) => ({
+    name,
+    key,
+    columns: columns
+      .map((column, i) => ({ name: column, type: types[i] ?? 'text' }))
+      .filter((column) => name !== fenceColumn.table || column.name !== fenceColumn.column),
+  }))
+}
+
+/** @throws AppError CONFIG_INVALID when the two shards do not have the same tables: one of them misses migrations */
+export function requireSameTables(source: readonly CompanyTable[], target: readonly CompanyTable[]): void {
+  if (JSON.stringify(source) === JSON.stringify(target)) return
+  throw new AppError('CONFIG_INVALID', 'The two shards do not have the same tables: migrate both first.')
+}
