@@ -5,7 +5,13 @@
 export interface Bus extends AsyncDisposable {
   /** Resolves when handed over; never rejects for a lost connection, which `healthy` tells. */
   publish(channel: string, message: string): Promise<void>
-  /** `handler` MUST NOT throw. Resolves once messages published from now on will arrive. */
+  /**
+   * `handler` MUST NOT throw. Resolves once messages published from now on will arrive; while the connection is lost,
+   * after two seconds all the same, and the subscription begins when the connection is back.
+   */
   subscribe(channel: string, handler: (message: string) => void): Promise<AsyncDisposable>
   healthy(): boolean
 }
+
+/** How long `subscribe` waits for a lost connection. */
+export const subscribeWaitMs = 2_000

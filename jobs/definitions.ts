@@ -1,0 +1,64 @@
+import { z } from 'zod'
+import { AppError } from '../core/errors.ts'
+import type { QueueClass } from './queues.ts'
+
+/**
+ * What there is to be done. `arguments` hold references, never payloads: erasing a record then needs no look into queues.
+ */
+export interface JobDefinition {
+  readonly queue: QueueClass
+  /** Tries in all; the last failure makes it a dead letter. */
+  readonly attempts: number
+  /** Milliseconds before try `attempt` + 1; the queue adds up to a fifth of it by chance. */
+  readonly retryAfterMs: (attempt: number) => number
+  readonly arguments: z.ZodType<Record<string, unknown>>
+  /** Whether clients may submit it. */
+  readonly public: boolean
+}
+
+const minute = 60_000
+
+/** Standard Webhooks' recommended schedule: nine more tries over about three days. */
+const deliveryPausesMs = [
+  5_000,
+  5 * minute,
+  30 * minute,
+  120 * minute,
+  300 * minute,
+  600 * minute,
+  840 * minute,
+  1_200 * minute,
+  1_440 * minute,
+]
+
+export const jobDefinitions = {
+  verifyLedger: {
+    queue: 'normal',
+    attempts: 3,
+    retryAfterMs: (attempt) => 1_000 * 4 ** attempt,
+    arguments: z.strictObject({}),
+    public: true,
+  },
+  deliverWebhook: {
+    queue: 'high',
+    attempts: deliveryPausesMs.length + 1,
+    retryAfterMs: (attempt) => deliveryPausesMs[attempt - 1] ?? 1_440 * minute,
+    arguments: z.strictObject({ webhookId: z.string().max(64), position: z.number().int().min(0) }),
+    public: false,
+  },
+} as const satisfies Record<string, JobDefinition>
+
+export type JobName = keyof typeof jobDefinitions
+
+export function isJobName(name: string): name is JobName {
+  return Object.hasOwn(jobDefinitions, name)
+}
+
+/** @throws AppError BAD_USER_INPUT */
+export function parseArguments(name: JobName, value: unknown): Record<string, unknown> {
+  const parsed = jobDefinitions[name].arguments.safeParse(value ?? {})
+  if (parsed.success) return parsed.data
+  throw new AppError('BAD_USER_INPUT', `The arguments do not fit the job "${name}".`, {
+    details: { problems: parsed.error.issues.slice(0, 5).map((issue) => `${issue.path.join('.')}: ${issue.message}`) },
+  })
+}

@@ -1,0 +1,265 @@
+import { randomUUID } from 'node:crypto'
+import { AppError } from '../core/errors.ts'
+import type { CompanyId } from '../core/ids.ts'
+import { type BullQueue, type JobData, type JobsBackend, type JobsConnection, openJobsBackend } from './backend.ts'
+import { isJobName, jobDefinitions, parseArguments } from './definitions.ts'
+import { bullStates, type Job, jobId, jobOf, jobStates, type JobState, queueOf } from './job.ts'
+import { defaultLimits, type QueueClass, queueClasses, type QueueLimits } from './queues.ts'
+
+export interface NewJob {
+  readonly name: string
+  /** Left out: as the job's definition says. */
+  readonly queue?: QueueClass
+  readonly companyId: CompanyId
+  readonly arguments?: unknown
+  /** A key's id, or the part of the server that asks. */
+  readonly submittedBy: string
+  /** Of the caller's making: submitting it again gives the first one. `[A-Za-z0-9._-]`, at most 200 characters. */
+  readonly jobId?: string
+}
+
+export interface QueueCounts {
+  readonly class: QueueClass
+  readonly waiting: number
+  readonly active: number
+  readonly delayed: number
+  readonly completed: number
+  readonly failed: number
+}
+
+export interface JobList {
+  readonly first: number
+  readonly queue?: QueueClass
+  readonly state?: JobState
+  /** Looks through the newest thousand of each state. */
+  readonly companyId?: CompanyId
+}
+
+export interface Jobs extends AsyncDisposable {
+  /** @throws AppError BAD_USER_INPUT (unknown job, wrong arguments), OVERLOADED (the queue is full, or cannot be reached) */
+  submit(job: NewJob): Promise<Job>
+  /** All of them or none, in one call. @throws as `submit` */
+  submitMany(jobs: readonly NewJob[]): Promise<void>
+  get(id: string): Promise<Job | null>
+  /** Newest first. */
+  list(options: JobList): Promise<Job[]>
+  counts(): Promise<QueueCounts[]>
+  /** Gives a dead letter (a job that failed for good) all its tries again. @throws AppError NOT_FOUND, INVALID_TRANSITION */
+  redrive(id: string): Promise<Job>
+  /** The same for all dead letters of a queue, oldest first; answers how many. */
+  redriveAll(queue: QueueClass, limit: number): Promise<number>
+  /** Deletes a dead letter. @throws as `redrive` */
+  discard(id: string): Promise<void>
+}
+
+const keyPattern = /^[A-Za-z0-9._-]{1,200}$/
+const scanned = 1_000
+
+export function createJobs(
+  connection: JobsConnection,
+  options: { limits?: Partial<QueueLimits>; onSubmitted?: (job: Job) => void } = {},
+): Jobs {
+  const limits = { ...defaultLimits, ...options.limits }
+  const queues = new Map<QueueClass, BullQueue>()
+  let opening: Promise<JobsBackend> | undefined
+
+  async function open(): Promise<JobsBackend> {
+    opening ??= openJobsBackend(connection)
+    // A database that was not there yet may be there at the next call.
+    opening.catch(() => (opening = undefined))
+    return opening
+  }
+
+  async function queue(name: QueueClass): Promise<BullQueue> {
+    const backend = await open()
+    const known = queues.get(name)
+    if (known !== undefined) return known
+    const opened = backend.queue(name)
+    // Without a handler an `error` event ends the process; the failing calls tell of it.
+    opened.on('error', () => undefined)
+    queues.set(name, opened)
+    return opened
+  }
+
+  async function submitTo(name: QueueClass, jobs: readonly NewJob[]): Promise<Job[]> {
+    const entries = jobs.map((job) => ({ ...prepare(job), companyId: job.companyId }))
+    return reachable(async () => {
+      const target = await queue(name)
+      const {
+        waiting = 0,
+        prioritized = 0,
+        delayed = 0,
+      } = await target.getJobCounts('waiting', 'prioritized', 'delayed')
+      const full = waiting + prioritized + delayed + jobs.length > limits.waiting
+      if (full) throw new AppError('OVERLOADED', `The queue "${name}" is full; try again later.`)
+      const { fairOrder } = await open()
+      const tags = await fairOrder.tags(
+        name,
+        entries.map((entry) => entry.companyId),
+        waiting + prioritized === 0,
+      )
+      const added = await target.addBulk(
+        entries.map(({ key, definition, data, jobName }, index) => ({
+          name: jobName,
+          data,
+          opts: {
+            jobId: jobId(name, key),
+            priority: tags[index] ?? 1,
+            attempts: definition.attempts,
+            backoff: { type: 'definition' },
+            stackTraceLimit: 0,
+            removeOnComplete: { count: limits.completedKept, age: limits.completedKeptSeconds },
+            removeOnFail: { count: limits.failedKept, age: limits.failedKeptSeconds },
+          },
+        })),
+      )
+      return added.map((job) => jobOf(job, name, 'waiting'))
+    })
+  }
+
+  async function find(
+    id: string,
+  ): Promise<{ job: Awaited<ReturnType<BullQueue['getJob']>>; queue: QueueClass } | undefined> {
+    const name = queueOf(id)
+    if (name === undefined) return undefined
+    const job = await (await queue(name)).getJob(id)
+    return job === undefined ? undefined : { job, queue: name }
+  }
+
+  async function deadLetter(id: string): Promise<NonNullable<Awaited<ReturnType<BullQueue['getJob']>>>> {
+    const found = await find(id)
+    if (found?.job === undefined) throw new AppError('NOT_FOUND', 'There is no such job.')
+    if ((await found.job.getState()) !== 'failed') {
+      throw new AppError('INVALID_TRANSITION', 'Only a job that failed for good can be redriven or discarded.')
+    }
+    return found.job
+  }
+
+  async function get(id: string): Promise<Job | null> {
+    return reachable(async () => {
+      const found = await find(id)
+      if (found?.job === undefined) return null
+      const state = await found.job.getState()
+      const known = jobStates.find((name) => (bullStates[name] as readonly string[]).includes(state))
+      return known === undefined ? null : jobOf(found.job, found.queue, known)
+    })
+  }
+
+  return {
+    get,
+    async submit(job) {
+      const [added] = await submitTo(prepare(job).queue, [job])
+      if (added === undefined) throw new AppError('INTERNAL_SERVER_ERROR', 'The job was not taken.')
+      // The first one's state, if it was there already.
+      const current = job.jobId === undefined ? added : ((await get(added.id)) ?? added)
+      options.onSubmitted?.(current)
+      return current
+    },
+    async submitMany(jobs) {
+      const groups = Map.groupBy(jobs, (job) => prepare(job).queue)
+      for (const [name, group] of groups) await submitTo(name, group)
+    },
+    async list({ first, queue: only, state, companyId }) {
+      const names = only === undefined ? queueClasses : [only]
+      const states = state === undefined ? jobStates : [state]
+      const scan = companyId === undefined ? first : scanned
+      return reachable(async () => {
+        const lists = await Promise.all(
+          names.flatMap((name) =>
+            states.map(async (wanted) => {
+              const found = await (await queue(name)).getJobs([...bullStates[wanted]], 0, scan - 1, false)
+              // A job may be deleted between the reading of its id and of itself.
+              return found.filter((job) => job != null).map((job) => jobOf(job, name, wanted))
+            }),
+          ),
+        )
+        // A job that moves on while the sets are read is in two of them.
+        const byId = new Map(lists.flat().map((job) => [job.id, job]))
+        return [...byId.values()]
+          .filter((job) => companyId === undefined || job.companyId === companyId)
+          .sort((a, b) => (a.createdAt === b.createdAt ? (a.id < b.id ? 1 : -1) : a.createdAt < b.createdAt ? 1 : -1))
+          .slice(0, first)
+      })
+    },
+    async counts() {
+      return reachable(() =>
+        Promise.all(
+          queueClasses.map(async (name) => {
+            const counts = await (await queue(name)).getJobCounts()
+            const sum = (state: JobState): number =>
+              bullStates[state].reduce((total, set) => total + (counts[set] ?? 0), 0)
+            return {
+              class: name,
+              waiting: sum('waiting'),
+              active: sum('active'),
+              delayed: sum('delayed'),
+              completed: sum('completed'),
+              failed: sum('failed'),
+            }
+          }),
+        ),
+      )
+    },
+    async redrive(id) {
+      return reachable(async () => {
+        const job = await deadLetter(id)
+        await job.retry('failed', { resetAttemptsMade: true, resetAttemptsStarted: true })
+        return (await get(id)) ?? jobOf(job, queueOf(id) ?? 'normal', 'waiting')
+      })
+    },
+    async redriveAll(name, limit) {
+      return reachable(async () => {
+        const failed = await (await queue(name)).getJobs(['failed'], 0, limit - 1, true)
+        for (const job of failed) await job.retry('failed', { resetAttemptsMade: true, resetAttemptsStarted: true })
+        return failed.length
+      })
+    },
+    async discard(id) {
+      await reachable(async () => (await deadLetter(id)).remove())
+    },
+    async [Symbol.asyncDispose]() {
+      const backend = await opening?.catch(() => undefined)
+      await Promise.all([...queues.values()].map((opened) => opened.close().catch(() => undefined)))
+      await backend?.[Symbol.asyncDispose]()
+    },
+  }
+}
+
+interface Prepared {
+  readonly jobName: string
+  readonly queue: QueueClass
+  readonly key: string
+  readonly definition: { attempts: number }
+  readonly data: JobData
+}
+
+/** @throws AppError BAD_USER_INPUT */
+function prepare(job: NewJob): Prepared {
+  if (!isJobName(job.name))
+    throw new AppError('BAD_USER_INPUT', 'There is no job of this name.', { details: { name: job.name.slice(0, 64) } })
+  const definition = jobDefinitions[job.name]
+  const key = job.jobId ?? randomUUID()
+  if (!keyPattern.test(key))
+    throw new AppError('BAD_USER_INPUT', 'A job id is 1 to 200 characters of A-Z, a-z, 0-9, ".", "_" and "-".')
+  return {
+    jobName: job.name,
+    queue: job.queue ?? definition.queue,
+    key,
+    definition,
+    data: {
+      companyId: job.companyId,
+      arguments: parseArguments(job.name, job.arguments),
+      submittedBy: job.submittedBy,
+    },
+  }
+}
+
+/** What the queue's server fails with is not for clients. */
+async function reachable<T>(fn: () => Promise<T>): Promise<T> {
+  try {
+    return await fn()
+  } catch (error) {
+    if (error instanceof AppError) throw error
+    throw new AppError('OVERLOADED', 'The job queue cannot be reached now; try again later.', { cause: error })
+  }
+}

@@ -1,0 +1,127 @@
+import { UnrecoverableError, type Job as BullJob } from 'bullmq'
+import { AppError } from '../core/errors.ts'
+import type { CompanyId } from '../core/ids.ts'
+import type { Logger } from '../core/log.ts'
+import type { Service } from '../core/service.ts'
+import { type BullWorker, type JobData, type JobsBackend, type JobsConnection, openJobsBackend } from './backend.ts'
+import { isJobName, jobDefinitions, type JobName } from './definitions.ts'
+import { type Job, jobOf, type JobState } from './job.ts'
+import { defaultSlots, type QueueClass, queueClasses } from './queues.ts'
+
+export interface JobRun {
+  readonly job: Job
+  readonly companyId: CompanyId
+  /** From 1. */
+  readonly attempt: number
+  /** Whether a failure now is the last one. */
+  readonly lastAttempt: boolean
+  /** 0 to 1; told live, never stored for good. */
+  progress(fraction: number): Promise<void>
+  /** Ends when the server stops or another worker has the job: then give up at once. */
+  readonly signal: AbortSignal
+}
+
+/**
+ * Does a job once. MUST be idempotent: a crash has it done again. An AppError that is not `retryable` fails it for good,
+ * any other error after its definition's tries. The result is kept and shown: references and counts, no payload.
+ */
+export type Processor = (run: JobRun) => Promise<unknown>
+
+const progressEveryMs = 200
+const closeWaitMs = 10_000
+
+/** Works through the four queues of one process. */
+export function createProcessing(deps: {
+  connection: JobsConnection
+  processors: Readonly<Record<JobName, Processor>>
+  logger: Logger
+  slots?: Partial<Record<QueueClass, number>>
+  /** Told of every change of a job's state and progress that happens here. MUST NOT throw. */
+  onChange?: (job: Job) => void
+  /** Replaces the definitions' pauses between tries. */
+  retryAfterMs?: (name: JobName, attempt: number) => number
+}): Service {
+  const { connection, processors, logger, onChange } = deps
+  const slots = { ...defaultSlots, ...deps.slots }
+  const retryAfterMs = deps.retryAfterMs ?? ((name, attempt) => jobDefinitions[name].retryAfterMs(attempt))
+  const stop = new AbortController()
+  let backend: JobsBackend | undefined
+  let workers: BullWorker[] = []
+
+  function changed(job: BullJob<JobData>, queue: QueueClass, state: JobState): void {
+    onChange?.(jobOf(job, queue, state))
+  }
+
+  async function run(
+    opened: JobsBackend,
+    queue: QueueClass,
+    job: BullJob<JobData>,
+    signal?: AbortSignal,
+  ): Promise<unknown> {
+    await opened.fairOrder.started(queue, job.opts.priority ?? 0)
+    const { companyId } = job.data
+    if (!isJobName(job.name) || companyId === null) throw new UnrecoverableError('BAD_USER_INPUT: unknown job')
+    const attempt = job.attemptsMade + 1
+    let toldAt = 0
+    changed(job, queue, 'active')
+    try {
+      return await processors[job.name]({
+        job: jobOf(job, queue, 'active'),
+        companyId: companyId as CompanyId,
+        attempt,
+        lastAttempt: attempt >= (job.opts.attempts ?? 1),
+        signal: signal === undefined ? stop.signal : AbortSignal.any([signal, stop.signal]),
+        async progress(fraction) {
+          const now = Date.now()
+          if (now - toldAt < progressEveryMs && fraction < 1) return
+          toldAt = now
+          await job.updateProgress(Math.min(Math.max(fraction, 0), 1))
+          changed(job, queue, 'active')
+        },
+      })
+    } catch (error) {
+      const code = error instanceof AppError ? error.code : 'INTERNAL_SERVER_ERROR'
+      const text = `${code}: ${error instanceof AppError ? error.message : 'the job failed'}`
+      logger.warn({ job: job.id, name: job.name, attempt, error }, 'a job failed')
+      throw error instanceof AppError && !error.retryable
+        ? new UnrecoverableError(text)
+        : new Error(text, { cause: error })
+    }
+  }
+
+  return {
+    async start() {
+      const opened = await openJobsBackend(connection)
+      backend = opened
+      workers = queueClasses.map((queue) => {
+        const worker = opened.worker(queue, (job, _token, signal) => run(opened, queue, job, signal), {
+          concurrency: slots[queue],
+          lockDuration: 30_000,
+          stalledInterval: 5_000,
+          maxStalledCount: 3,
+          settings: {
+            backoffStrategy(attempt, _type, _error, job) {
+              const base = job !== undefined && isJobName(job.name) ? retryAfterMs(job.name, attempt) : 1_000
+              return Math.round(base * (1 + Math.random() / 5))
+            },
+          },
+        })
+        worker.on('error', (error) => logger.debug({ queue, error }, 'a job worker lost its connection'))
+        worker.on('completed', (job) => changed(job, queue, 'completed'))
+        worker.on('failed', (job) => {
+          if (job !== undefined) changed(job, queue, job.finishedOn === undefined ? 'delayed' : 'failed')
+        })
+        return worker
+      })
+      await Promise.all(workers.map((worker) => worker.waitUntilReady()))
+    },
+    async [Symbol.asyncDispose]() {
+      // Jobs at work are told to end and go back to the queue by their failure, or by their lock's end after a crash.
+      const closing = Promise.all(workers.map((worker) => worker.close().catch(() => undefined)))
+      const patience = setTimeout(() => stop.abort(), closeWaitMs / 2)
+      await closing
+      clearTimeout(patience)
+      await backend?.[Symbol.asyncDispose]()
+    },
+  }
+}
