@@ -19,14 +19,12 @@ const [, , kind = '', subgraphs = '', answerFile = ''] = process.argv
 
 type Handler = (request: IncomingMessage, response: ServerResponse, body: string) => Promise<void>
 
-const nobody = new AbortController().signal
-
 function contextValue(): RequestContext {
   return {
     requestId: 'bench',
     principal: anonymous,
     deadlineMs: Date.now() + 30_000,
-    signal: nobody,
+    signal: new AbortController().signal,
     statements: createStatementCounter(),
     written: [],
   }

@@ -9,12 +9,12 @@ import {
   GraphQLError,
   Kind,
   visit,
-  type ExecutionResult,
   type FieldNode,
   type FragmentDefinitionNode,
   type GraphQLSchema,
   type OperationDefinitionNode,
 } from 'graphql'
+import { AnswerData, type Answer } from './answer.ts'
 import type { JsonObject } from './json.ts'
 import type { Variables } from './variables.ts'
 
@@ -24,7 +24,7 @@ export function exactAnswer(
   definition: OperationDefinitionNode,
   data: JsonObject,
   variables: Variables,
-): ExecutionResult {
+): Answer {
   try {
     const { data: shaped, errors } = computeResponse({
       operation,
@@ -33,7 +33,7 @@ export function exactAnswer(
       introspectionHandling: (field) =>
         introspect(schema, definition, field.expandFragments().toSelectionNode(), [], variables),
     })
-    return { data: shaped ?? null, ...(errors.length === 0 ? {} : { errors }) }
+    return { data: shaped == null ? null : new AnswerData(shaped), ...(errors.length === 0 ? {} : { errors }) }
   } catch (error) {
     // A subgraph's answer that no schema allows, such as a single value for a list.
     if (error instanceof GraphQLError) return { errors: [error] }

@@ -24,11 +24,10 @@ export interface Execution {
 export interface Executed {
   readonly data: JsonObject
   readonly errors: GraphQLError[]
-  readonly shared: ReadonlySet<JsonObject>
 }
 
 export async function runPlan(root: CompiledNode | undefined, execution: Execution): Promise<Executed> {
-  const state: FetchState = { ...execution, errors: [], shared: new Set() }
+  const state: FetchState = { ...execution, errors: [] }
   if (root !== undefined) await runNode(root, execution, state)
   return state
 }

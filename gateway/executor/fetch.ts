@@ -9,7 +9,8 @@ import type { Dispatch, SubgraphAnswer } from './dispatch.ts'
 import { placesAt, subgraphError, type Path } from './errors.ts'
 import { isObject, own, type JsonObject } from './json.ts'
 import { copyJson, mergeInto } from './merge.ts'
-import { findPlaces, findPlacesWithParents } from './places.ts'
+import { EntityGroup } from './entity-group.ts'
+import { findPlacesWithParents, forEachPlace } from './places.ts'
 import type { CompiledFetch } from './plan.ts'
 import type { Representations } from './representations.ts'
 import { applyRewrites } from './rewrites.ts'
@@ -23,44 +24,20 @@ export interface FetchState {
   readonly dispatch: Dispatch
   readonly data: JsonObject
   readonly errors: GraphQLError[]
-  /** Objects that hang in more than one place of `data`. */
-  readonly shared: Set<JsonObject>
-}
-
-/** Entities to ask for: `texts[i]` is the representation of `first[i]`, and `others` have a representation already asked for. */
-interface EntityGroup {
-  readonly texts: string[]
-  readonly first: JsonObject[]
-  readonly indexOf: Map<string, number>
-  readonly others: { entity: JsonObject; index: number }[]
 }
 
 export async function runFetch(fetch: CompiledFetch, state: FetchState): Promise<void> {
-  if (fetch.representations === undefined) return runRootFetch(fetch, state)
-  if (fetch.contextArguments !== undefined) return runContextFetch(fetch, fetch.representations, state)
-  const places = findPlaces(state.data, fetch.path)
-  const group = emptyGroup()
   const { representations } = fetch
-  for (let index = 0; index < places.entities.length; index++) {
-    const entity = places.entities[index]
-    if (entity === undefined) continue
-    const same = addEntity(group, representations, entity)
-    if (same === undefined || same === entity) continue
-    // Two entities that hold nothing but their key are the same in everything: let one stand for both.
-    const holder = places.holders[index]
-    const key = places.keys[index]
-    if (holder === undefined || key === undefined || !representations.isBare(entity) || !representations.isBare(same)) {
-      continue
-    }
-    ;(holder as Record<string | number, unknown>)[key] = same
-    group.others.pop()
-    state.shared.add(same)
-  }
-  await fetchGroup(fetch, representations, group, variablesOf(fetch, state), state)
+  if (representations === undefined) return runRootFetch(fetch, state)
+  if (fetch.contextArguments !== undefined) return runContextFetch(fetch, representations, state)
+  const group = new EntityGroup(representations)
+  forEachPlace(state.data, fetch.path, group)
+  await fetchGroup(fetch, group, variablesOf(fetch, state), state)
 }
 
 async function runRootFetch(fetch: CompiledFetch, state: FetchState): Promise<void> {
-  const { entities } = findPlaces(state.data, fetch.path)
+  const entities: JsonObject[] = []
+  forEachPlace(state.data, fetch.path, { add: (entity) => void entities.push(entity) })
   if (entities.length === 0) return
   const answer = await state.dispatch({
     fetch,
@@ -88,23 +65,20 @@ async function runContextFetch(
     const extra = fetch.contextArguments?.variables(parents, entity) ?? {}
     const key = JSON.stringify(extra)
     const known = groups.get(key)
-    const { group } = known ?? { group: emptyGroup() }
-    addEntity(group, representations, entity)
+    const { group } = known ?? { group: new EntityGroup(representations) }
+    group.add(entity)
     if (known === undefined) groups.set(key, { variables: { ...variablesOf(fetch, state), ...extra }, group })
   }
-  await Promise.all(
-    [...groups.values()].map(({ variables, group }) => fetchGroup(fetch, representations, group, variables, state)),
-  )
+  await Promise.all([...groups.values()].map(({ variables, group }) => fetchGroup(fetch, group, variables, state)))
 }
 
 async function fetchGroup(
   fetch: CompiledFetch,
-  representations: Representations,
   group: EntityGroup,
   variables: JsonObject,
   state: FetchState,
 ): Promise<void> {
-  const { texts, first } = group
+  const { texts, first, representations } = group
   if (texts.length === 0) return
   const answer = await state.dispatch({
     fetch,
@@ -112,7 +86,7 @@ async function fetchGroup(
     texts,
     objects: () => first.map((entity) => representations.object(entity) ?? {}),
   })
-  pushErrors(fetch, representations, group, answer, state)
+  pushErrors(fetch, group, answer, state)
   if (!isObject(answer.data)) return
   const received = own(answer.data, '_entities')
   if (!Array.isArray(received)) throw new Error('Expected "data._entities" in response to be an array')
@@ -120,7 +94,9 @@ async function fetchGroup(
     throw new Error(`Expected "data._entities" to contain ${texts.length} elements`)
   }
   for (const [index, entity] of first.entries()) mergeEntity(fetch, entity, received[index], state)
-  for (const { entity, index } of group.others) mergeEntity(fetch, entity, received[index], state)
+  for (const [index, entity] of group.others.entries()) {
+    mergeEntity(fetch, entity, received[group.otherIndices[index] ?? -1], state)
+  }
 }
 
 function mergeEntity(fetch: CompiledFetch, entity: JsonObject, received: unknown, state: FetchState): void {
@@ -133,17 +109,11 @@ function mergeEntity(fetch: CompiledFetch, entity: JsonObject, received: unknown
 }
 
 /** An error of one entity is an error at every place where that entity stands. */
-function pushErrors(
-  fetch: CompiledFetch,
-  representations: Representations,
-  group: EntityGroup,
-  answer: SubgraphAnswer,
-  state: FetchState,
-): void {
+function pushErrors(fetch: CompiledFetch, group: EntityGroup, answer: SubgraphAnswer, state: FetchState): void {
   if (answer.errors.length === 0) return
   const places = new Map<number, Path[]>()
   for (const { path, value } of placesAt(fetch.path, state.data)) {
-    const index = isObject(value) ? group.indexOf.get(representations.text(value) ?? '') : undefined
+    const index = isObject(value) ? group.indexOf(value) : undefined
     if (index === undefined) continue
     const paths = places.get(index)
     if (paths === undefined) places.set(index, [path])
@@ -159,26 +129,6 @@ function pushErrors(
     }
     for (const path of found) state.errors.push(subgraphError(error, fetch.subgraph, [...path, ...rest]))
   }
-}
-
-function emptyGroup(): EntityGroup {
-  return { texts: [], first: [], indexOf: new Map(), others: [] }
-}
-
-/** The entity that stands for all with this representation; `undefined` when the entity is not to be asked for. */
-function addEntity(group: EntityGroup, representations: Representations, entity: JsonObject): JsonObject | undefined {
-  const text = representations.text(entity)
-  if (text === undefined) return undefined
-  const index = group.indexOf.get(text)
-  if (index === undefined) {
-    group.indexOf.set(text, group.texts.length)
-    group.texts.push(text)
-    group.first.push(entity)
-    return entity
-  }
-  const same = group.first[index]
-  if (same !== entity) group.others.push({ entity, index })
-  return same
 }
 
 /** The client's variables as they came: the subgraph coerces them, and its operation holds the defaults. */

@@ -67,7 +67,7 @@ export interface GatewayHealth {
 }
 
 export interface FederatedGateway extends AsyncDisposable {
-  /** For Apollo Server. Its answers' `data` is `AnswerText`: give `stringifyResult` to the server as well. */
+  /** For Apollo Server. Its answers' `data` is `AnswerData`: give `stringifyResult` to the server as well. */
   readonly gateway: GatewayInterface
   /** Loads the supergraph; Apollo Server's start does the same. Loading twice is loading once. */
   load(): Promise<void>
@@ -75,7 +75,7 @@ export interface FederatedGateway extends AsyncDisposable {
   schema(): GraphQLSchema
   /** A validated query or mutation; `data` is a plain object. */
   execute(operation: OperationArguments): Promise<ExecutionResult>
-  /** The same, with `data` as text to be written by `stringifyResult`. */
+  /** The same, with `data` to be written by `stringifyResult`. */
   executeText(operation: OperationArguments): Promise<Answer>
   /** A validated subscription: its events, or a single result when it could not start. */
   subscribe(operation: OperationArguments): Promise<AsyncIterableIterator<ExecutionResult> | ExecutionResult>

@@ -8,10 +8,11 @@ export function isObject(value: unknown): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
-/** The object's own value: `undefined` for what it only inherits. */
+/** The object's own value: `undefined` for what it only inherits, which is functions (JSON has none) and `__proto__`. */
 export function own(object: JsonObject, key: string): unknown {
   const value = object[key]
-  return value !== undefined && inherited.has(key) && !Object.hasOwn(object, key) ? undefined : value
+  if (typeof value !== 'function' && key !== '__proto__') return value
+  return Object.hasOwn(object, key) ? value : undefined
 }
 
 export function setOwn(object: JsonObject, key: string, value: unknown): void {
@@ -29,19 +30,10 @@ export function isInheritedName(key: string): boolean {
 
 const inherited: ReadonlySet<string> = new Set(Object.getOwnPropertyNames(Object.prototype))
 
-/** JSON of one leaf. Short strings without anything to escape, nearly all of them, need no call of `JSON.stringify`. */
+/** JSON of one leaf. Short strings without anything to escape, nearly all keys, need no call of `JSON.stringify`. */
 export function leafText(value: unknown): string {
-  switch (typeof value) {
-    case 'string':
-      return value.length < 64 && plain.test(value) ? `"${value}"` : JSON.stringify(value)
-    case 'number':
-      return Number.isFinite(value) ? `${value}` : 'null'
-    case 'boolean':
-      return value ? 'true' : 'false'
-    default:
-      return JSON.stringify(value) ?? 'null'
-  }
+  if (typeof value === 'string' && value.length < 64 && plain.test(value)) return `"${value}"`
+  return JSON.stringify(value) ?? 'null'
 }
 
-// eslint-disable-next-line no-control-regex -- the characters JSON must escape
-const plain = /^[^"\\\u0000-\u001f\ud800-\udfff]*$/
+const plain = /^[\w .:-]*$/

@@ -15,7 +15,7 @@ import {
 } from 'graphql'
 import type { PlannableSupergraph } from '../planner/supergraph.ts'
 import { planOperation } from '../planner/plan-operation.ts'
-import { AnswerText, type Answer } from './answer.ts'
+import { AnswerData, type Answer } from './answer.ts'
 import { compileBatchedOperations, type BatchedOperations } from './batched-operation.ts'
 import { exactAnswer, introspect, variablesIn } from './exact.ts'
 import type { Executed } from './execution.ts'
@@ -78,20 +78,20 @@ export function compileOperation(
       document,
       operation: definition as OperationDefinitionNode,
       conditions,
-      introspect: introspectionText,
+      introspect: introspected,
     })
     if (projections.size >= variantsMax) projections.clear()
     projections.set(key, projection)
     return projection
   }
 
-  function introspectionText(field: FieldNode): string | undefined {
+  function introspected(field: FieldNode): unknown {
     const fragments = document.definitions.filter(
       (candidate): candidate is FragmentDefinitionNode => candidate.kind === Kind.FRAGMENT_DEFINITION,
     )
     const variable = [field, ...fragments].some((part) => variablesIn(part).size > 0)
     if (variable) return undefined
-    return JSON.stringify(introspect(supergraph.schema, definition as OperationDefinitionNode, field, fragments, {}))
+    return introspect(supergraph.schema, definition as OperationDefinitionNode, field, fragments, {})
   }
 
   return {
@@ -104,9 +104,10 @@ export function compileOperation(
     batched: compileBatchedOperations(fetches),
     checkVariables: compileVariableCheck(supergraph.schema, definition.variableDefinitions ?? []),
     conditions: (variables) => conditionValues(conditionNames, definition, variables),
-    answer({ data, errors, shared }, variables) {
-      const text = projectionFor(conditionValues(conditionNames, definition, variables))(data, shared)
-      if (text !== undefined) return { ...(errors.length === 0 ? {} : { errors }), data: new AnswerText(text) }
+    answer({ data, errors }, variables) {
+      const projected = projectionFor(conditionValues(conditionNames, definition, variables))(data)
+      if (projected !== undefined)
+        return { ...(errors.length === 0 ? {} : { errors }), data: new AnswerData(projected) }
       const operation = operationFromDocument(supergraph.apiSchema, document, {
         validate: false,
         ...(operationName === undefined ? {} : { operationName }),

@@ -1,49 +1,38 @@
 /**
  * Where a fetch's entities are: a plan's path leads from the root of the data to objects, `@` through every item of a
- * list. A place is the object together with what holds it, so that equal entities can be made one object.
+ * list. Each is given together with what holds it, so that equal entities can be made one object.
  */
 import { isObject, own, type JsonObject } from './json.ts'
 
-export interface Places {
-  readonly entities: JsonObject[]
-  /** `holders[i][keys[i]]` is `entities[i]`. */
-  readonly holders: (JsonObject | unknown[])[]
-  readonly keys: (string | number)[]
+export interface PlaceVisitor {
+  add(entity: JsonObject, holder: JsonObject | unknown[], key: string | number): void
 }
 
-export function findPlaces(data: JsonObject, path: readonly string[]): Places {
-  const places: Places = { entities: [], holders: [], keys: [] }
-  if (path.length === 0) add(places, data, [data], 0)
-  else walk(data, path, 0, places, [data], 0)
-  return places
+/** @throws Error when the data is not of the shape that the path was planned for. */
+export function forEachPlace(data: JsonObject, path: readonly string[], visitor: PlaceVisitor): void {
+  walk(data, path, 0, visitor, [data], 0)
 }
 
 function walk(
   value: unknown,
   path: readonly string[],
   at: number,
-  places: Places,
+  visitor: PlaceVisitor,
   holder: JsonObject | unknown[],
   key: string | number,
 ): void {
   if (value === null || value === undefined) return
   const step = path[at]
   if (step === undefined) {
-    if (isObject(value)) add(places, value, holder, key)
+    if (isObject(value)) visitor.add(value, holder, key)
   } else if (step === '@') {
     if (!Array.isArray(value)) throw new Error('A subgraph answered with a single value where its schema says a list.')
-    for (let index = 0; index < value.length; index++) walk(value[index], path, at + 1, places, value, index)
+    for (let index = 0; index < value.length; index++) walk(value[index], path, at + 1, visitor, value, index)
   } else if (isObject(value)) {
-    walk(own(value, step), path, at + 1, places, value, step)
+    walk(own(value, step), path, at + 1, visitor, value, step)
   } else {
     throw new Error(`A subgraph answered with something else than an object above "${step}".`)
   }
-}
-
-function add(places: Places, entity: JsonObject, holder: JsonObject | unknown[], key: string | number): void {
-  places.entities.push(entity)
-  places.holders.push(holder)
-  places.keys.push(key)
 }
 
 /** The same objects with their parent objects from the root down, for the few fetches that look upwards. */

@@ -1,52 +1,40 @@
 /**
- * From the merged data to the answer: the client's fields, in the client's order, as JSON text. The selections are
- * collected once per runtime type (GraphQL specification, CollectFields) and kept; writing an answer is then one walk
- * over the data without building the object that would be thrown away after `JSON.stringify`.
+ * From the merged data to the answer: the client's fields, in the client's order. The selections are collected once per
+ * runtime type (GraphQL specification, CollectFields), and for each a function is generated that checks the leaves and
+ * builds the object in one literal: V8 then knows its shape, which makes building it and `JSON.stringify` several times
+ * faster than setting fields one by one. Only names that the GraphQL grammar allows come into generated code.
  *
- * Only data that is as the schema says is written here. At the first anomaly (a null where none may be, a leaf of the
+ * Only data that is as the schema says is handled here. At the first anomaly (a null where none may be, a leaf of the
  * wrong kind, an unknown type) `undefined` comes back and the caller takes the exact way, which knows about nulls
  * that bubble up.
  */
 import {
-  getNamedType,
+  isAbstractType,
   isCompositeType,
   isEnumType,
   isListType,
   isNonNullType,
   isObjectType,
-  isScalarType,
+  isSpecifiedScalarType,
   Kind,
-  specifiedScalarTypes,
   type DocumentNode,
-  type FragmentDefinitionNode,
   type FieldNode,
+  type FragmentDefinitionNode,
   type GraphQLCompositeType,
+  type GraphQLEnumType,
   type GraphQLObjectType,
   type GraphQLOutputType,
+  type GraphQLScalarType,
   type GraphQLSchema,
   type OperationDefinitionNode,
   type SelectionSetNode,
-  isAbstractType,
 } from 'graphql'
-import { isInheritedName, leafText, type JsonObject } from './json.ts'
+import { isInheritedName, type JsonObject } from './json.ts'
 
-/** `shared`: objects that hang in several places of the data; what is written for one place serves the others. */
-export type Projection = (data: JsonObject, shared: ReadonlySet<JsonObject>) => string | undefined
+export type Projection = (data: JsonObject) => JsonObject | undefined
 
-type Writer = (value: unknown, run: Run) => string
-
-interface Run {
-  readonly shared: ReadonlySet<JsonObject>
-  readonly written: Map<JsonObject, Map<Writer, string>>
-}
-
-interface OutputField {
-  readonly name: string
-  readonly prefix: string
-  readonly write: Writer | undefined
-  /** Text that does not depend on the data: `__typename`, introspection. */
-  readonly constant: string | undefined
-}
+/** Throws `anomaly` for a value that is not as the schema says. */
+type Project = (value: unknown) => unknown
 
 export interface ProjectionInput {
   readonly schema: GraphQLSchema
@@ -54,12 +42,16 @@ export interface ProjectionInput {
   readonly operation: OperationDefinitionNode
   /** The values of every variable used by `@skip` and `@include`. */
   readonly conditions: Readonly<Record<string, unknown>>
-  /** JSON of one introspection field of the root; `undefined` when it depends on variables. */
-  readonly introspect: (field: FieldNode) => string | undefined
+  /** The answer to one introspection field of the root; `undefined` when it depends on variables. */
+  readonly introspect: (field: FieldNode) => unknown
 }
 
 class Anomaly extends Error {}
 const anomaly = new Anomaly('the data is not as the schema says')
+
+function bad(): never {
+  throw anomaly
+}
 
 export function compileProjection(input: ProjectionInput): Projection {
   const { schema, operation } = input
@@ -69,36 +61,112 @@ export function compileProjection(input: ProjectionInput): Projection {
   }
   const root = schema.getRootType(operation.operation)
   if (root == null) throw new Error(`The schema has no ${operation.operation} type.`)
-  let fields: readonly OutputField[] | undefined
+  let projectRoot: Project | undefined
 
-  return (data, shared) => {
+  return (data) => {
     try {
-      fields ??= outputFields(root, [operation.selectionSet])
-      return writeFields(data, fields, { shared, written: new Map() })
+      projectRoot ??= generate(root, [operation.selectionSet])
+      return projectRoot(data) as JsonObject
     } catch (error) {
       if (error === anomaly) return undefined
       throw error
     }
   }
 
-  function outputFields(type: GraphQLObjectType, sets: readonly SelectionSetNode[]): readonly OutputField[] {
+  /** A function that builds the answer's object for data of this very type. */
+  function generate(type: GraphQLObjectType, sets: readonly SelectionSetNode[]): Project {
     const collected = new Map<string, FieldNode[]>()
     for (const set of sets) collectFields(type, set, collected)
-    return [...collected].map(([name, nodes], index) => {
-      if (isInheritedName(name)) throw anomaly
-      const prefix = `${index === 0 ? '' : ','}${JSON.stringify(name)}:`
+    const constants: unknown[] = []
+    const lines: string[] = []
+    for (const [name, nodes] of collected) {
       const [node] = nodes
-      const fieldName = node?.name.value ?? name
-      if (node !== undefined && fieldName.startsWith('__')) {
-        const constant = fieldName === '__typename' ? JSON.stringify(type.name) : input.introspect(node)
-        if (constant === undefined) throw anomaly
-        return { name, prefix, write: undefined, constant }
+      if (node === undefined || isInheritedName(name)) throw anomaly
+      const bind = (value: unknown): string => `c[${constants.push(value) - 1}]`
+      lines.push(`${name}: ${fieldCode(type, name, node, nodes, bind)}`)
+    }
+    // oxlint-disable-next-line typescript/no-implied-eval -- see the top of this file
+    const build = new Function('c', 'bad', `return (d) => ({ ${lines.join(', ')} })`) as (
+      constants: readonly unknown[],
+      bad: () => never,
+    ) => Project
+    return build(constants, bad)
+  }
+
+  function fieldCode(
+    type: GraphQLObjectType,
+    name: string,
+    node: FieldNode,
+    nodes: readonly FieldNode[],
+    bind: (value: unknown) => string,
+  ): string {
+    const fieldName = node.name.value
+    if (fieldName === '__typename') return JSON.stringify(type.name)
+    if (fieldName.startsWith('__')) {
+      const value = input.introspect(node)
+      return value === undefined ? bad() : bind(value)
+    }
+    const definition = type.getFields()[fieldName]
+    if (definition === undefined) throw new Error(`The type ${type.name} has no field ${fieldName}.`)
+    const nullable = isNonNullType(definition.type) ? undefined : 'null'
+    const inner = isNonNullType(definition.type) ? definition.type.ofType : definition.type
+    const value = `d.${name}`
+    const given =
+      isListType(inner) || isCompositeType(inner)
+        ? `${bind(
+            projectorOf(
+              inner,
+              nodes.flatMap(({ selectionSet }) => selectionSet ?? []),
+            ),
+          )}(${value})`
+        : leafCode(inner, value, bind)
+    // `== null` is for what is missing as well.
+    return `${value} == null ? ${nullable ?? 'bad()'} : ${given}`
+  }
+
+  /** For values that are there; what may be null is the field's or the list's to say. */
+  function projectorOf(type: GraphQLOutputType, sets: readonly SelectionSetNode[]): Project {
+    if (isListType(type)) return listProjector(type.ofType, sets)
+    if (isNonNullType(type)) return projectorOf(type.ofType, sets)
+    return isCompositeType(type) ? objectProjector(type, sets) : leafProjector(type)
+  }
+
+  function listProjector(itemType: GraphQLOutputType, sets: readonly SelectionSetNode[]): Project {
+    const project = projectorOf(itemType, sets)
+    const nullable = !isNonNullType(itemType)
+    return (value) => {
+      if (!Array.isArray(value)) return bad()
+      const items: unknown[] = []
+      for (let index = 0; index < value.length; index++) {
+        const item: unknown = value[index]
+        if (item === null || item === undefined) items.push(nullable ? null : bad())
+        else items.push(project(item))
       }
-      const definition = type.getFields()[fieldName]
-      if (definition === undefined) throw new Error(`The type ${type.name} has no field ${fieldName}.`)
-      const nested = nodes.flatMap(({ selectionSet }) => selectionSet ?? [])
-      return { name, prefix, write: writerOf(definition.type, nested), constant: undefined }
-    })
+      return items
+    }
+  }
+
+  function objectProjector(declared: GraphQLCompositeType, sets: readonly SelectionSetNode[]): Project {
+    const byType = new Map<unknown, Project>()
+    let lastName: unknown
+    let last: Project | undefined
+    return (value) => {
+      if (typeof value !== 'object' || Array.isArray(value)) return bad()
+      const typename = (value as JsonObject).__typename
+      if (last === undefined || typename !== lastName) {
+        last = byType.get(typename) ?? generate(runtimeType(declared, typename), sets)
+        lastName = typename
+        byType.set(typename, last)
+      }
+      return last(value)
+    }
+  }
+
+  function runtimeType(declared: GraphQLCompositeType, typename: unknown): GraphQLObjectType {
+    const type = typename === undefined ? declared : typeof typename === 'string' ? schema.getType(typename) : undefined
+    if (!isObjectType(type)) return bad()
+    const fits = type === declared || (isAbstractType(declared) && schema.isSubType(declared, type))
+    return fits ? type : bad()
   }
 
   function collectFields(type: GraphQLObjectType, set: SelectionSetNode, collected: Map<string, FieldNode[]>): void {
@@ -123,104 +191,44 @@ export function compileProjection(input: ProjectionInput): Projection {
     const wanted = schema.getType(condition)
     return wanted === type || (isAbstractType(wanted) && schema.isSubType(wanted, type))
   }
-
-  function writerOf(type: GraphQLOutputType, sets: readonly SelectionSetNode[]): Writer {
-    if (isNonNullType(type)) return nonNullWriter(nullableWriterOf(type.ofType, sets))
-    const write = nullableWriterOf(type, sets)
-    return (value, run) => (value === null || value === undefined ? 'null' : write(value, run))
-  }
-
-  function nullableWriterOf(type: GraphQLOutputType, sets: readonly SelectionSetNode[]): Writer {
-    if (isListType(type)) return listWriter(writerOf(type.ofType, sets))
-    const named = getNamedType(type)
-    if (isCompositeType(named)) return objectWriter(named, sets)
-    return leafWriter(named)
-  }
-
-  function objectWriter(declared: GraphQLCompositeType, sets: readonly SelectionSetNode[]): Writer {
-    const fieldsByType = new Map<unknown, readonly OutputField[]>()
-    function fieldsOf(typename: unknown): readonly OutputField[] {
-      const known = fieldsByType.get(typename)
-      if (known !== undefined) return known
-      if (typename !== undefined && typeof typename !== 'string') throw anomaly
-      const type = typename === undefined ? declared : schema.getType(typename)
-      const fits =
-        isObjectType(type) && (type === declared || (isAbstractType(declared) && schema.isSubType(declared, type)))
-      if (!fits) throw anomaly
-      const fields = outputFields(type, sets)
-      fieldsByType.set(typename, fields)
-      return fields
-    }
-    const writer: Writer = (value, run) => {
-      if (typeof value !== 'object' || Array.isArray(value)) throw anomaly
-      const object = value as JsonObject
-      if (!run.shared.has(object)) return writeFields(object, fieldsOf(object.__typename), run)
-      const texts = run.written.get(object) ?? new Map<Writer, string>()
-      const known = texts.get(writer)
-      if (known !== undefined) return known
-      const text = writeFields(object, fieldsOf(object.__typename), run)
-      run.written.set(object, texts.set(writer, text))
-      return text
-    }
-    return writer
-  }
-}
-
-function writeFields(object: JsonObject, fields: readonly OutputField[], run: Run): string {
-  let text = '{'
-  for (const field of fields) {
-    text += field.prefix + (field.write === undefined ? field.constant : field.write(object[field.name], run))
-  }
-  return `${text}}`
-}
-
-function nonNullWriter(write: Writer): Writer {
-  return (value, run) => {
-    if (value === null || value === undefined) throw anomaly
-    return write(value, run)
-  }
-}
-
-function listWriter(write: Writer): Writer {
-  return (value, run) => {
-    if (!Array.isArray(value)) throw anomaly
-    let text = '['
-    for (let index = 0; index < value.length; index++) {
-      text += index === 0 ? write(value[index], run) : `,${write(value[index], run)}`
-    }
-    return `${text}]`
-  }
 }
 
 /** The kinds of JSON value that each type of leaf may have; the exact way judges whatever does not fit here. */
-function leafWriter(type: ReturnType<typeof getNamedType>): Writer {
-  const fits = leafFits(type)
-  return (value) => {
-    if (!fits(value)) throw anomaly
-    return leafText(value)
+function leafCode(type: GraphQLScalarType | GraphQLEnumType, value: string, bind: (value: unknown) => string): string {
+  const test = leafTest(type, value, bind)
+  return test === undefined ? value : `(${test} ? ${value} : bad())`
+}
+
+function leafTest(
+  type: GraphQLScalarType | GraphQLEnumType,
+  value: string,
+  bind: (value: unknown) => string,
+): string | undefined {
+  if (isEnumType(type)) return `${bind(new Set(type.getValues().map(({ name }) => name)))}.has(${value})`
+  if (!isSpecifiedScalarType(type)) return undefined
+  switch (type.name) {
+    case 'Int':
+      return `Number.isSafeInteger(${value})`
+    case 'Float':
+      return `Number.isFinite(${value})`
+    case 'Boolean':
+      return `typeof ${value} === 'boolean'`
+    case 'ID':
+      return `(typeof ${value} === 'string' || Number.isSafeInteger(${value}))`
+    default:
+      return `typeof ${value} === 'string'`
   }
 }
 
-function leafFits(type: ReturnType<typeof getNamedType>): (value: unknown) => boolean {
-  if (isEnumType(type)) {
-    const names = new Set<unknown>(type.getValues().map(({ name }) => name))
-    return (value) => names.has(value)
-  }
-  if (isScalarType(type) && specifiedScalarTypes.some(({ name }) => name === type.name)) {
-    switch (type.name) {
-      case 'Int':
-        return Number.isSafeInteger
-      case 'Float':
-        return Number.isFinite
-      case 'Boolean':
-        return (value) => typeof value === 'boolean'
-      case 'ID':
-        return (value) => typeof value === 'string' || Number.isSafeInteger(value)
-      default:
-        return (value) => typeof value === 'string'
-    }
-  }
-  return () => true
+function leafProjector(type: GraphQLScalarType | GraphQLEnumType): Project {
+  const constants: unknown[] = []
+  const code = leafCode(type, 'd', (value) => `c[${constants.push(value) - 1}]`)
+  // oxlint-disable-next-line typescript/no-implied-eval -- see the top of this file
+  const build = new Function('c', 'bad', `return (d) => ${code}`) as (
+    c: readonly unknown[],
+    bad: () => never,
+  ) => Project
+  return build(constants, bad)
 }
 
 /** `@skip` and `@include` (specification, section 3.13). A variable without a value is the exact way's to report. */

@@ -15,6 +15,8 @@ export interface Representations {
   text(entity: JsonObject): string | undefined
   /** The same as an object, for subgraphs in this process. */
   object(entity: JsonObject): JsonObject | undefined
+  /** The key's value, for an entity whose representation is its type and one key that is a string. */
+  singleKey(entity: JsonObject): string | undefined
   /** Whether the entity holds nothing but what its representation says: equal texts then mean equal entities. */
   isBare(entity: JsonObject): boolean
 }
@@ -34,13 +36,18 @@ export function compileRepresentations(
   /** Type name -> the fields of the one fragment that applies; `undefined` when text cannot be written directly. */
   const fieldsByType = new Map<string, readonly TextField[] | undefined>()
 
+  let lastType: unknown
+  let lastFields: readonly TextField[] | undefined
+
   function fieldsFor(entity: JsonObject): readonly TextField[] | undefined {
     const typename = entity.__typename
+    if (typename === lastType) return lastFields
     if (typeof typename !== 'string' || inputRewrites.length > 0) return undefined
-    if (fieldsByType.has(typename)) return fieldsByType.get(typename)
-    const fields = directFields(schema, requires, typename)
-    fieldsByType.set(typename, fields)
-    return fields
+    const known = fieldsByType.has(typename)
+    lastFields = known ? fieldsByType.get(typename) : directFields(schema, requires, typename)
+    lastType = typename
+    if (!known) fieldsByType.set(typename, lastFields)
+    return lastFields
   }
 
   function object(entity: JsonObject): JsonObject | undefined {
@@ -57,6 +64,14 @@ export function compileRepresentations(
       if (fields !== undefined) return objectText(entity, fields)
       const representation = object(entity)
       return representation && JSON.stringify(representation)
+    },
+    singleKey(entity) {
+      const fields = fieldsFor(entity)
+      if (fields?.length !== 2) return undefined
+      const [first, second] = fields
+      const key = first?.name === '__typename' ? second : first
+      const value = key === undefined || key.fields !== undefined ? undefined : entity[key.name]
+      return typeof value === 'string' ? value : undefined
     },
     isBare(entity) {
       const fields = fieldsFor(entity)
