@@ -9,6 +9,7 @@ export const errorCodes = {
   GRAPHQL_PARSE_FAILED: { status: 400, retry: false },
   GRAPHQL_VALIDATION_FAILED: { status: 400, retry: false },
   OPERATION_RESOLUTION_FAILURE: { status: 400, retry: false },
+  PERSISTED_QUERY_NOT_FOUND: { status: 200, retry: false },
   INVALID_ID: { status: 400, retry: false },
   INVALID_CURSOR: { status: 400, retry: false },
   INVALID_POSITION: { status: 400, retry: false },
@@ -37,6 +38,7 @@ export const errorCodes = {
   CURSOR_EXPIRED: { status: 410, retry: false },
   // the servers
   RATE_LIMITED: { status: 429, retry: true },
+  SLOW_CONSUMER: { status: 503, retry: true },
   OVERLOADED: { status: 503, retry: true },
   SHARD_UNAVAILABLE: { status: 503, retry: true },
   CATALOG_UNAVAILABLE: { status: 503, retry: true },

@@ -1,0 +1,180 @@
+import { ApolloServer, type ApolloServerPlugin, type GraphQLRequestListener } from '@apollo/server'
+import {
+  ApolloServerPluginCacheControlDisabled,
+  ApolloServerPluginLandingPageDisabled,
+  ApolloServerPluginSchemaReportingDisabled,
+  ApolloServerPluginUsageReportingDisabled,
+} from '@apollo/server/plugin/disabled'
+import { type FormattedExecutionResult, OperationTypeNode } from 'graphql'
+import { unauthenticated } from '../access/rights.ts'
+import { AppError } from '../core/errors.ts'
+import type { Logger } from '../core/log.ts'
+import type { RequestContext } from '../core/request.ts'
+import type { AnswerCaching } from './answer-caching.ts'
+import { answerText } from './answer-text.ts'
+import { principalKey } from './credentials.ts'
+import { onlyIntrospects, operationOf } from './documents.ts'
+import { type ErrorFormatter, retryAfterOf, statusOf } from './errors.ts'
+import type { GatewayInterface } from './executor/gateway.ts'
+import type { GatewayLimits } from './limits.ts'
+import { checkLists } from './list-limits.ts'
+import type { OwnWrites } from './own-writes.ts'
+import { createPersistedQueries } from './persisted-queries.ts'
+import { positionAfter } from './request-scope.ts'
+import type { CurrentSchema } from './schema.ts'
+
+export const positionHeader = 'ledgerway-position'
+
+/** Apollo Server over the executor of query plans, with what the edge adds to every operation in plugins. */
+export function createApollo(deps: {
+  gateway: GatewayInterface
+  schema: CurrentSchema
+  caching: AnswerCaching | undefined
+  ownWrites: OwnWrites
+  errors: ErrorFormatter
+  limits: GatewayLimits
+  logger: Logger
+  /** Introspection without a key. */
+  development: boolean
+  /** `extensions.statements` in answers. */
+  debugExtensions: boolean
+}): ApolloServer<RequestContext> {
+  const { errors, logger } = deps
+  /** Which request an error belongs to: Apollo Server formats errors without saying. */
+  const requestIds = new WeakMap<object, string>()
+  return new ApolloServer<RequestContext>({
+    gateway: deps.gateway,
+    stringifyResult: (result) => `${answerText(result)}\n`,
+    plugins: [
+      ApolloServerPluginLandingPageDisabled(),
+      ApolloServerPluginCacheControlDisabled(),
+      ApolloServerPluginUsageReportingDisabled(),
+      ApolloServerPluginSchemaReportingDisabled(),
+      schemaPlugin(deps.schema),
+      operationPlugin(deps, requestIds),
+    ],
+    formatError: (_formatted, error) => {
+      return errors.format(error, requestIds.get(error as object) ?? 'unknown')
+    },
+    logger: {
+      debug: (message) => logger.debug({}, String(message)),
+      info: (message) => logger.info({}, String(message)),
+      warn: (message) => logger.warn({}, String(message)),
+      error: (message) => logger.error({}, String(message)),
+    },
+    persistedQueries: { cache: createPersistedQueries() },
+    introspection: true,
+    includeStacktraceInErrorResponses: false,
+    stopOnTerminationSignals: false,
+    nodeEnv: 'production',
+  })
+}
+
+function schemaPlugin(schema: CurrentSchema): ApolloServerPlugin<RequestContext> {
+  return {
+    serverWillStart: async () => ({
+      schemaDidLoadOrUpdate: ({ apiSchema, coreSupergraphSdl }) => schema.set(apiSchema, coreSupergraphSdl ?? ''),
+    }),
+  }
+}
+
+function operationPlugin(
+  deps: Parameters<typeof createApollo>[0],
+  requestIds: WeakMap<object, string>,
+): ApolloServerPlugin<RequestContext> {
+  const { caching, ownWrites, limits, development, debugExtensions, logger } = deps
+  return {
+    async requestDidStart({ contextValue: context }): Promise<GraphQLRequestListener<RequestContext>> {
+      const startedMs = performance.now()
+      let lookup: Awaited<ReturnType<AnswerCaching['lookUp']>> | undefined
+      return {
+        async didResolveOperation({ document, request, schema }) {
+          const operation = operationOf(document, request.operationName)
+          if (context.principal.kind === 'anonymous' && !(development && onlyIntrospects(operation))) {
+            throw unauthenticated()
+          }
+          if (operation.operation === OperationTypeNode.SUBSCRIPTION) {
+            throw new AppError(
+              'BAD_REQUEST',
+              'Subscriptions go over WebSocket at this address, or as an event stream at /graphql/stream.',
+            )
+          }
+          checkLists(schema, operation, request.variables ?? {}, limits.listItems)
+        },
+
+        async responseForOperation({ document, operation, request, source, response }) {
+          if (caching === undefined || operation === undefined) return null
+          lookup = await caching.lookUp({
+            context,
+            source,
+            document,
+            operation,
+            variables: request.variables ?? {},
+            cacheControl: request.http?.headers.get('cache-control'),
+          })
+          if (lookup.state === 'hit') {
+            response.http.headers.set('cache-control', lookup.cacheControl)
+            return { http: response.http, body: { kind: 'single', singleResult: { data: lookup.data } } }
+          }
+          if (lookup.state === 'miss') readAt(context, lookup.position)
+          return null
+        },
+
+        async didEncounterErrors({ errors }) {
+          for (const error of errors) requestIds.set(error, context.requestId)
+        },
+
+        async willSendResponse({ request, response, operation, operationName }) {
+          const { headers } = response.http
+          if (response.body.kind === 'single') {
+            const result = response.body.singleResult
+            ownWrites.note(context.principal, context.written)
+            const position = positionAfter(request.http?.headers.get(positionHeader), context.written)
+            if (position !== undefined) headers.set(positionHeader, position)
+            const extensions = {
+              ...result.extensions,
+              ...(position === undefined ? {} : { position }),
+              ...(debugExtensions ? { statements: context.statements.totals() } : {}),
+            }
+            if (Object.keys(extensions).length > 0) result.extensions = extensions
+            finishHead(response.http, result)
+            if (caching !== undefined && operation !== undefined) {
+              headers.set('ledgerway-cache', lookup?.state ?? 'bypass')
+              if (lookup?.state === 'miss') {
+                const cacheControl = lookup.fill(result)
+                if (cacheControl !== undefined) headers.set('cache-control', cacheControl)
+              }
+            }
+            if (!headers.has('cache-control')) headers.set('cache-control', 'no-store')
+            logger.info(
+              {
+                requestId: context.requestId,
+                principal: principalKey(context.principal),
+                operation: operation?.operation,
+                operationName,
+                ms: Math.round(performance.now() - startedMs),
+                cache: lookup?.state,
+                codes: result.errors?.map((error) => error.extensions?.['code']),
+              },
+              'answered',
+            )
+          }
+        },
+      }
+    },
+  }
+}
+
+/** An answer that is to be kept is read at least where the cache's last invalidation was; nobody has read by now. */
+function readAt(context: RequestContext, position: string | undefined): void {
+  if (position !== undefined) Object.assign(context, { position })
+}
+
+/** Without data the status says what went wrong; with data, even null, the request itself was fine. */
+function finishHead(head: { status?: number; headers: Map<string, string> }, result: FormattedExecutionResult): void {
+  if (result.data !== undefined || result.errors === undefined) return
+  // Apollo Server gives 405 where a GET holds a mutation.
+  if (head.status === undefined || head.status === 500) head.status = statusOf(result.errors)
+  const retryAfter = retryAfterOf(result.errors)
+  if (retryAfter !== undefined) head.headers.set('retry-after', retryAfter)
+}

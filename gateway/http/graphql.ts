@@ -1,0 +1,101 @@
+import { type ApolloServer, HeaderMap } from '@apollo/server'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { GraphQLError } from 'graphql'
+import { unauthenticated } from '../../access/rights.ts'
+import type { RequestContext } from '../../core/request.ts'
+import type { Admission } from '../admission.ts'
+import { positionHeader } from '../apollo.ts'
+import { type Authenticator, keyInHeaders, principalKey, principalOf } from '../credentials.ts'
+import type { Documents } from '../documents.ts'
+import { clientGone, type ErrorFormatter } from '../errors.ts'
+import type { GatewayLimits } from '../limits.ts'
+import type { OwnWrites } from '../own-writes.ts'
+import { createRequestScope, requestIdOf, withinScope } from '../request-scope.ts'
+import { isRecord, checkSearch, readBody } from './body.ts'
+import { sendError } from './send-error.ts'
+
+export const graphqlPath = '/graphql'
+
+export interface GraphqlRouteDeps {
+  apollo: ApolloServer<RequestContext>
+  authenticator: Authenticator
+  admission: Admission
+  documents: Documents
+  errors: ErrorFormatter
+  ownWrites: OwnWrites
+  limits: GatewayLimits
+  development: boolean
+}
+
+/** Queries and mutations over HTTP, by the GraphQL-over-HTTP specification; Apollo Server does what it says. */
+export function addGraphqlRoutes(app: FastifyInstance, deps: GraphqlRouteDeps): void {
+  app.route({ method: ['GET', 'POST'], url: graphqlPath, handler: (request, reply) => answer(deps, request, reply) })
+}
+
+async function answer(deps: GraphqlRouteDeps, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
+  const { errors, limits } = deps
+  const requestId = requestIdOf(request.headers['ledgerway-request-id'])
+  void reply.header('ledgerway-request-id', requestId)
+  try {
+    const body = request.method === 'POST' ? readBody(request.headers['content-type'], request.body, limits) : undefined
+    const search = request.url.includes('?') ? request.url.slice(request.url.indexOf('?')) : ''
+    if (request.method === 'GET') checkSearch(search, limits)
+    const principal = await principalOf(deps.authenticator, keyInHeaders(request.headers))
+    if (principal.kind === 'anonymous' && !deps.development) throw unauthenticated()
+    checkDocument(deps.documents, body, search)
+    using _place = deps.admission.enter(principalKey(principal))
+    using scope = createRequestScope({
+      requestId,
+      principal,
+      position: deps.ownWrites.needed(principal, positionIn(request.headers[positionHeader])),
+      limitMs: limits.requestMs,
+    })
+    const gone = (): void => scope.cancel(clientGone())
+    reply.raw.once('close', gone)
+    try {
+      const work = deps.apollo.executeHTTPGraphQLRequest({
+        httpGraphQLRequest: { method: request.method, headers: headersOf(request), search, body },
+        context: async () => scope.context,
+      })
+      const { status, headers, body: answered } = await withinScope(scope, work)
+      void reply.code(status ?? 200)
+      for (const [name, value] of headers) void reply.header(name, value)
+      if (answered.kind === 'complete') return reply.send(answered.string)
+      reply.hijack()
+      reply.raw.writeHead(status ?? 200, { ...reply.getHeaders(), ...Object.fromEntries(headers) } as Record<
+        string,
+        string
+      >)
+      for await (const chunk of answered.asyncIterator) reply.raw.write(chunk)
+      reply.raw.end()
+      return reply
+    } finally {
+      reply.raw.off('close', gone)
+    }
+  } catch (error) {
+    return sendError(reply, errors, error, requestId)
+  }
+}
+
+/** Documents over the limits are refused before Apollo Server parses them; what is no GraphQL it reports itself. */
+function checkDocument(documents: Documents, body: unknown, search: string): void {
+  const text = isRecord(body) ? body['query'] : new URLSearchParams(search).get('query')
+  if (typeof text !== 'string' || text === '') return
+  try {
+    documents.prepare(text)
+  } catch (error) {
+    if (!(error instanceof GraphQLError)) throw error
+  }
+}
+
+function positionIn(header: string | string[] | undefined): string | undefined {
+  return typeof header === 'string' && header !== '' ? header : undefined
+}
+
+function headersOf(request: FastifyRequest): HeaderMap {
+  const headers = new HeaderMap()
+  for (const [name, value] of Object.entries(request.headers)) {
+    if (value !== undefined) headers.set(name, Array.isArray(value) ? value.join(', ') : value)
+  }
+  return headers
+}

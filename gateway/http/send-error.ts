@@ -1,0 +1,43 @@
+import type { FastifyReply } from 'fastify'
+import type { GraphQLFormattedError } from 'graphql'
+import { AppError } from '../../core/errors.ts'
+import { InvalidDocument } from '../documents.ts'
+import { type ErrorFormatter, retryAfterOf, statusOf } from '../errors.ts'
+
+/** Answers with errors in GraphQL's form, and with the status of the first. */
+export function sendError(
+  reply: FastifyReply,
+  errors: ErrorFormatter,
+  error: unknown,
+  requestId: string,
+): FastifyReply {
+  const shown = formatAll(errors, error, requestId)
+  const retryAfter = retryAfterOf(shown)
+  const status = shown[0]?.extensions?.['httpStatus']
+  void reply.code(typeof status === 'number' ? status : statusOf(shown))
+  void reply.header('content-type', 'application/json; charset=utf-8').header('cache-control', 'no-store')
+  if (retryAfter !== undefined) void reply.header('retry-after', retryAfter)
+  if (statusOf(shown) === 401) void reply.header('www-authenticate', 'Bearer')
+  return reply.send(`${JSON.stringify({ errors: shown })}\n`)
+}
+
+/** Anything thrown, as the errors of one answer. */
+export function formatAll(errors: ErrorFormatter, error: unknown, requestId: string): GraphQLFormattedError[] {
+  const all = error instanceof InvalidDocument ? error.errors : [error]
+  return all.map((each) => errors.format(each, requestId))
+}
+
+/** What Fastify itself refuses. */
+export function ofFastify(error: unknown): unknown {
+  const { code, statusCode } = error as { code?: string; statusCode?: number }
+  if (code === 'FST_ERR_CTP_BODY_TOO_LARGE') {
+    return new AppError('PAYLOAD_TOO_LARGE', 'The body is larger than the limit of this server.', { cause: error })
+  }
+  if (statusCode !== undefined && statusCode >= 400 && statusCode < 500) {
+    return new AppError('BAD_REQUEST', 'The request is not one this server understands.', {
+      cause: error,
+      details: { httpStatus: statusCode },
+    })
+  }
+  return error
+}

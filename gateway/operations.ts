@@ -1,0 +1,132 @@
+import type { ApolloServer } from '@apollo/server'
+import { type ExecutionResult, type FormattedExecutionResult, OperationTypeNode } from 'graphql'
+import { unauthenticated } from '../access/rights.ts'
+import { AppError } from '../core/errors.ts'
+import type { Principal, RequestContext } from '../core/request.ts'
+import type { Admission } from './admission.ts'
+import { principalKey } from './credentials.ts'
+import { type Documents, operationOf } from './documents.ts'
+import { clientGone, type ErrorFormatter } from './errors.ts'
+import type { FederatedGateway } from './executor/gateway.ts'
+import type { OperationRequest } from './http/body.ts'
+import type { GatewayLimits } from './limits.ts'
+import { checkLists } from './list-limits.ts'
+import type { OwnWrites } from './own-writes.ts'
+import { createRequestScope, type RequestScope, withinScope } from './request-scope.ts'
+import type { CurrentSchema } from './schema.ts'
+import { cursorReader, resumeAfter } from './subscriptions/cursor.ts'
+import { createEventStream, type EventStream } from './subscriptions/event-stream.ts'
+
+/** One operation of a client that holds a connection (WebSocket, event stream). */
+export interface ConnectedRequest {
+  readonly operation: OperationRequest
+  readonly principal: Principal
+  readonly requestId: string
+  readonly position: string | undefined
+  /** Cursor of the last event the client has seen. */
+  readonly resumeFrom?: string
+  /** Aborts when the client's connection is gone. */
+  readonly gone: AbortSignal
+  /** Called when a stream has ended, for whatever reason. */
+  readonly onEnd?: () => void
+}
+
+export type Started =
+  | { readonly kind: 'single'; readonly result: FormattedExecutionResult }
+  | {
+      readonly kind: 'stream'
+      readonly events: EventStream
+      format(event: ExecutionResult): FormattedExecutionResult
+      cursorOf(event: ExecutionResult): string | undefined
+    }
+
+export interface Operations {
+  /** Answers queries and mutations, opens subscriptions. @throws what the error formatter understands */
+  start(request: ConnectedRequest): Promise<Started>
+}
+
+export function createOperations(deps: {
+  apollo: ApolloServer<RequestContext>
+  gateway: Pick<FederatedGateway, 'subscribe'>
+  schema: CurrentSchema
+  documents: Documents
+  errors: ErrorFormatter
+  ownWrites: OwnWrites
+  operations: Admission
+  subscriptions: Admission
+  limits: GatewayLimits
+}): Operations {
+  const { apollo, documents, errors, limits } = deps
+
+  function scopeOf({ requestId, principal, position }: ConnectedRequest, limitMs?: number): RequestScope {
+    const needed = deps.ownWrites.needed(principal, position)
+    return createRequestScope({ requestId, principal, position: needed, ...(limitMs === undefined ? {} : { limitMs }) })
+  }
+
+  async function answer(request: ConnectedRequest): Promise<Started> {
+    using _place = deps.operations.enter(principalKey(request.principal))
+    using scope = scopeOf(request, limits.requestMs)
+    const cancel = (): void => scope.cancel(clientGone())
+    request.gone.addEventListener('abort', cancel, { once: true })
+    const work = apollo.executeOperation(
+      { ...request.operation, variables: { ...request.operation.variables } },
+      { contextValue: scope.context },
+    )
+    const { body } = await withinScope(scope, work).finally(() => request.gone.removeEventListener('abort', cancel))
+    if (body.kind === 'single') return { kind: 'single', result: body.singleResult }
+    throw new AppError('BAD_REQUEST', 'Incremental delivery is only offered over HTTP.')
+  }
+
+  function format(event: ExecutionResult, requestId: string): FormattedExecutionResult {
+    if (event.errors === undefined) return event as FormattedExecutionResult
+    return { ...event, errors: event.errors.map((error) => errors.format(error, requestId)) }
+  }
+
+  return {
+    async start(request) {
+      const { operation: asked, principal, requestId, resumeFrom } = request
+      const loaded = deps.schema.get()
+      if (loaded === undefined) throw new AppError('OVERLOADED', 'The schema is not loaded yet.')
+      if (principal.kind === 'anonymous') throw unauthenticated()
+      const valid = documents.valid(asked.query, loaded.api)
+      const operation = operationOf(valid, asked.operationName)
+      if (operation.operation !== OperationTypeNode.SUBSCRIPTION) return answer(request)
+
+      const given = asked.variables ?? {}
+      checkLists(loaded.api, operation, given, limits.listItems)
+      const { document, variables } =
+        resumeFrom === undefined
+          ? { document: valid, variables: given }
+          : resumeAfter(loaded.api, valid, operation, given, resumeFrom)
+      const place = deps.subscriptions.enter(principalKey(principal))
+      const scope = scopeOf(request)
+      const leave = (): void => {
+        scope[Symbol.dispose]()
+        place[Symbol.dispose]()
+        request.onEnd?.()
+      }
+      try {
+        const source = await deps.gateway.subscribe({
+          document,
+          ...(operation.name === undefined ? {} : { operationName: operation.name.value }),
+          variables: { ...variables },
+          context: scope.context,
+        })
+        if (!(Symbol.asyncIterator in source)) {
+          leave()
+          return { kind: 'single', result: format(source, requestId) }
+        }
+        const cursor = cursorReader(document, operation)
+        return {
+          kind: 'stream',
+          events: createEventStream(source, leave),
+          format: (event) => format(event, requestId),
+          cursorOf: (event) => cursor(event.data),
+        }
+      } catch (error) {
+        leave()
+        throw error
+      }
+    },
+  }
+}

@@ -1,0 +1,170 @@
+import type { AddressInfo } from 'node:net'
+import Fastify from 'fastify'
+import type { Tickets } from '../access/tickets.ts'
+import type { AnswerCache } from '../cache/answer-cache.ts'
+import type { Logger } from '../core/log.ts'
+import type { ChangeStream } from '../events/change-stream.ts'
+import { createAdmission } from './admission.ts'
+import { createAnswerCaching } from './answer-caching.ts'
+import { createApollo } from './apollo.ts'
+import { createCacheInvalidation } from './cache-invalidation.ts'
+import type { Authenticator } from './credentials.ts'
+import { createDocuments } from './documents.ts'
+import { createErrorFormatter } from './errors.ts'
+import type { FederatedGateway } from './executor/gateway.ts'
+import { addConsole } from './http/console.ts'
+import { addCors } from './http/cors.ts'
+import { addGraphqlRoutes } from './http/graphql.ts'
+import { addHealthRoutes, type Readiness } from './http/health.ts'
+import { ofFastify, sendError } from './http/send-error.ts'
+import { defaultLimits, type GatewayLimits } from './limits.ts'
+import { createOperations } from './operations.ts'
+import { createOwnWrites } from './own-writes.ts'
+import { requestIdOf } from './request-scope.ts'
+import { createCurrentSchema } from './schema.ts'
+import { createSocketServer } from './subscriptions/socket-server.ts'
+import { addStreamRoutes } from './subscriptions/stream-routes.ts'
+
+export interface GatewayServerDeps {
+  /** Owned: it is loaded and stopped with the server. */
+  readonly gateway: Pick<FederatedGateway, 'gateway' | 'subscribe'>
+  readonly authenticator: Authenticator
+  readonly tickets: Tickets
+  /** Absent: nothing is cached. None of its parts is owned. */
+  readonly caching?: {
+    readonly cache: AnswerCache
+    readonly changes: Pick<ChangeStream, 'subscribe' | 'health'>
+    /** Of the placement that this process knows. */
+    readonly epoch: () => number
+  }
+  /** Whether queries answer, part by part. */
+  readonly checkReady: () => Promise<Readiness>
+  readonly logger: Logger
+  readonly host: string
+  /** 0: any free one. */
+  readonly port: number
+  /** The console page, and introspection without a key. */
+  readonly development: boolean
+  readonly debugExtensions?: boolean
+  /** Origins whose pages may read answers; `*` for all. */
+  readonly corsOrigins?: readonly string[]
+  /** Show errors of subgraphs as they are: for supergraphs of the user's own. */
+  readonly passForeignErrors?: boolean
+  readonly limits?: Partial<GatewayLimits>
+}
+
+export interface GatewayServer extends AsyncDisposable {
+  /** Loads the schema, then listens. @returns the address of the GraphQL endpoint */
+  listen(): Promise<{ url: string; port: number }>
+}
+
+/**
+ * The edge: HTTP, WebSocket and event streams in front of Apollo Server and the executor. Disposing it drains: it says that
+ * it is not ready, closes streams with a code that sends their clients elsewhere, waits for what is in flight, and stops.
+ */
+export function createGatewayServer(deps: GatewayServerDeps): GatewayServer {
+  const { authenticator, logger, development } = deps
+  const limits: GatewayLimits = { ...defaultLimits, ...deps.limits }
+  const schema = createCurrentSchema()
+  const documents = createDocuments({ limits })
+  const ownWrites = createOwnWrites()
+  const errors = createErrorFormatter({ logger, passForeign: deps.passForeignErrors ?? false })
+  const admission = createAdmission('operations', limits.operations, limits.operationsPerPrincipal)
+  const connections = createAdmission('connections', limits.connections, limits.connectionsPerPrincipal)
+  const subscriptions = createAdmission(
+    'subscriptions',
+    limits.connections * limits.subscriptionsPerConnection,
+    limits.subscriptionsPerPrincipal,
+  )
+  const invalidation = deps.caching === undefined ? undefined : createCacheInvalidation(deps.caching)
+  const caching =
+    deps.caching === undefined || invalidation === undefined
+      ? undefined
+      : createAnswerCaching({ cache: deps.caching.cache, schema, trusted: invalidation.trusted })
+  const apollo = createApollo({
+    gateway: deps.gateway.gateway,
+    schema,
+    caching,
+    ownWrites,
+    errors,
+    limits,
+    logger,
+    development,
+    debugExtensions: deps.debugExtensions ?? false,
+  })
+  const operations = createOperations({
+    apollo,
+    gateway: deps.gateway,
+    schema,
+    documents,
+    errors,
+    ownWrites,
+    operations: admission,
+    subscriptions,
+    limits,
+  })
+
+  let draining = false
+  const app = Fastify({
+    bodyLimit: limits.bodyBytes,
+    requestTimeout: limits.requestMs,
+    // Idle connections are closed at once, busy ones after their answer.
+    forceCloseConnections: 'idle',
+  })
+  app.removeAllContentTypeParsers()
+  app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body))
+  app.setErrorHandler((error, request, reply) =>
+    sendError(reply, errors, ofFastify(error), requestIdOf(request.headers['ledgerway-request-id'])),
+  )
+  app.addHook('onSend', async (_request, reply) => {
+    void reply.header('x-content-type-options', 'nosniff')
+    if (draining) void reply.header('connection', 'close')
+  })
+  addCors(app, { origins: deps.corsOrigins ?? [] })
+  if (development) addConsole(app)
+  addHealthRoutes(app, { check: deps.checkReady, draining: () => draining, logger })
+  addGraphqlRoutes(app, { apollo, authenticator, admission, documents, errors, ownWrites, limits, development })
+  const streams = addStreamRoutes(app, {
+    operations,
+    authenticator,
+    tickets: deps.tickets,
+    connections,
+    errors,
+    limits,
+  })
+  const sockets = createSocketServer({
+    server: app.server,
+    operations,
+    authenticator,
+    connections,
+    documents,
+    schema,
+    errors,
+    limits,
+    logger,
+  })
+
+  async function idle(): Promise<void> {
+    const until = performance.now() + limits.drainMs
+    while (admission.count > 0 && performance.now() < until) await new Promise((resolve) => setTimeout(resolve, 20))
+  }
+
+  return {
+    async listen() {
+      await apollo.start()
+      await invalidation?.start()
+      await app.listen({ host: deps.host, port: deps.port })
+      const { port } = app.server.address() as AddressInfo
+      const host = deps.host.includes(':') ? `[${deps.host}]` : deps.host
+      return { url: `http://${host}:${port}/graphql`, port }
+    },
+    async [Symbol.asyncDispose]() {
+      if (draining) return
+      draining = true
+      await Promise.all([streams.drain(), sockets.drain(), idle()])
+      await app.close()
+      await invalidation?.[Symbol.asyncDispose]()
+      await apollo.stop()
+    },
+  }
+}
