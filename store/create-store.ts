@@ -14,7 +14,8 @@ import { createPool, type Pool } from './pool/pool.ts'
 import { inTransaction, pooledSql } from './pool/sql.ts'
 import { prepareShard } from './prepare-shard.ts'
 import type { ShardConfig } from './shard-config.ts'
-import { createShardServers, defaultReplicaOptions, serverKey, type ReplicaOptions } from './shard-servers.ts'
+import { serverKey } from './server-key.ts'
+import { createShardServers, defaultReplicaOptions, type ReplicaOptions } from './shard-servers.ts'
 import type { KeyedShardResult, ShardResult, ShardSql, ShardTx, Store, StoreScope } from './store.ts'
 
 export interface StoreDeps {
@@ -79,6 +80,7 @@ export async function createStore(deps: StoreDeps): Promise<Store> {
           config,
           pool: limits(config.name),
           replicas: deps.replicas ?? defaultReplicaOptions,
+          deployment: directory.deployment,
           clock,
           logger,
         }),
@@ -91,7 +93,7 @@ export async function createStore(deps: StoreDeps): Promise<Store> {
     return found
   }
   const applyRoles = (): void => {
-    for (const [id, { primaryServer }] of directory.shards) servers.get(id)?.setPrimary(primaryServer)
+    for (const [id, shard] of directory.shards) servers.get(id)?.setPrimary(shard)
   }
   applyRoles()
 
@@ -291,6 +293,8 @@ export async function createStore(deps: StoreDeps): Promise<Store> {
           )
           return { value, position: { epoch, shards: new Map([[shard, parseLsn(String(last?.['lsn']))]]) } }
         } catch (error) {
+          // Perhaps another server has been promoted: then the next try finds it.
+          if (isAppError(error, 'SHARD_UNAVAILABLE')) refresh().catch(() => {})
           const delayMs = await retryDelay(error, attempt, startedAt, epoch)
           if (delayMs === null || guard.expired() !== null) throw finalError(error)
           await sleep(delayMs, undefined, scope?.signal === undefined ? {} : { signal: scope.signal }).catch(() => {})

@@ -8,6 +8,8 @@ import { createGuard } from './pool/guard.ts'
 import type { PoolOptions } from './pool/options.ts'
 import { createPool, type Pool } from './pool/pool.ts'
 import { pooledSql } from './pool/sql.ts'
+import { fenceOldPrimary } from './promote.ts'
+import { serverKey } from './server-key.ts'
 import type { ShardConfig } from './shard-config.ts'
 import type { ServerStats } from './store.ts'
 
@@ -26,8 +28,11 @@ export interface ShardServers extends AsyncDisposable {
   primary(): Pool
   /** The least loaded replica that is healthy and has replayed `need`; else the primary. */
   forRead(need: bigint | undefined): Pool
-  /** `host:port/database` of the server that takes the writes from now on; null: the first one configured. */
-  setPrimary(server: string | null): void
+  /**
+   * Who takes the writes from now on: `primaryServer` is its `host:port/database`, or null for the first configured.
+   * Servers that believe themselves to be the primary of an older generation are fenced when they are seen.
+   */
+  setPrimary(role: { primaryServer: string | null; generation: number }): void
   stats(): ServerStats[]
 }
 
@@ -39,6 +44,8 @@ interface Server {
   replayed: bigint
   lagMs: number
   healthy: boolean
+  /** The generation for which this server was seen not to be a standby, and fenced if it had to be. */
+  fencedFor: number
 }
 
 /** Samples of the primary's position that a replica's lag is measured against: 256 of them, 200 ms apart. */
@@ -48,12 +55,14 @@ export function createShardServers(deps: {
   config: ShardConfig
   pool: PoolOptions
   replicas: ReplicaOptions
+  deployment: string
   clock: Clock
   logger: Logger
 }): ShardServers {
   const { config, clock, replicas, logger } = deps
   const { name: shard } = config
   let stopped = false
+  let generation = 1
 
   const openPool = (url: string): Pool =>
     createPool({
@@ -72,6 +81,7 @@ export function createShardServers(deps: {
     replayed: -1n,
     lagMs: Number.POSITIVE_INFINITY,
     healthy: false,
+    fencedFor: 0,
   })
   const servers = [config.primaryUrl, ...config.replicaUrls].map(createServer)
   let primary = servers[0] as Server
@@ -110,6 +120,7 @@ export function createShardServers(deps: {
     const newest = samples.at(-1)
     const reached = samples.findLast((sample) => sample.lsn <= lsn)
     server.lagMs = newest === undefined || newest.lsn <= lsn ? 0 : now - (reached?.at ?? Number.NEGATIVE_INFINITY)
+    if (!standby) void fenceAgain(server)
     // A server that is neither our primary nor a standby has a history of its own.
     const healthy = standby && server.lagMs <= replicas.maxLagMs
     if (healthy !== server.healthy) {
@@ -119,6 +130,18 @@ export function createShardServers(deps: {
       )
     }
     server.healthy = healthy
+  }
+
+  async function fenceAgain(server: Server): Promise<void> {
+    if (server.fencedFor === generation) return
+    server.fencedFor = generation
+    try {
+      const fenced = await fenceOldPrimary(server.url, { deployment: deps.deployment, id: shard, generation })
+      if (fenced) logger.error({ shard, server: server.label }, 'an old primary has returned and was fenced')
+    } catch (error) {
+      server.fencedFor = 0
+      logger.warn({ shard, server: server.label, error }, 'an old primary has returned and could not be fenced')
+    }
   }
 
   let timer: NodeJS.Timeout | undefined
@@ -144,7 +167,9 @@ export function createShardServers(deps: {
       }
       return (best ?? primary).pool
     },
-    setPrimary(key) {
+    setPrimary(role) {
+      const key = role.primaryServer
+      generation = role.generation
       const chosen = key === null ? servers[0] : servers.find((server) => server.key === key)
       if (chosen === undefined) {
         throw new AppError('CONFIG_INVALID', `SHARDS does not name the server that is the primary of "${shard}" now.`)
@@ -175,10 +200,4 @@ export function createShardServers(deps: {
       await round
     },
   }
-}
-
-/** What tells servers apart without their credentials. */
-export function serverKey(url: string): string {
-  const { hostname, port, pathname } = new URL(url)
-  return `${hostname}:${port === '' ? '5432' : port}${pathname}`
 }

@@ -12,7 +12,7 @@ export interface CompanyTable {
 /** The store's own, which tell of the move itself. */
 const ownTables = ['company_places']
 /** Set by the mover on each side for itself, see `0002-moves.sql`. */
-export const fenceColumn = { table: 'ledger_heads', column: 'departed' }
+export const fenceColumn = { table: 'ledger_heads', column: 'here' }
 
 /** Every company-owned table of a shard, found by its primary key, so that no list can be forgotten. */
 export async function companyTables(sql: Sql): Promise<CompanyTable[]> {

@@ -91,7 +91,7 @@ async function upsert(tx: TransactionSql, table: CompanyTable, rows: readonly (s
   const fenced = table.name === fenceColumn.table
   if (fenced) {
     names.push(quote(fenceColumn.column))
-    values.push('true')
+    values.push('false')
   }
   const others = names.filter((name) => !table.key.map(quote).includes(name))
   const update = others.length === 0 ? 'nothing' : `update set ${others.map((n) => `${n} = excluded.${n}`).join(', ')}`
