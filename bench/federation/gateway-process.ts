@@ -144,6 +144,7 @@ const server = createServer((request, response) => {
     response.end(
       JSON.stringify({
         cpuMicros: process.cpuUsage().user + process.cpuUsage().system,
+
         rss: process.memoryUsage.rss(),
       }),
     )

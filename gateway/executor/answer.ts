@@ -7,14 +7,20 @@ import type { JsonObject } from './json.ts'
 
 export class AnswerData {
   readonly value: JsonObject
-  #text: string | undefined
+  #body: string | undefined
 
   constructor(value: JsonObject) {
     this.value = value
   }
 
+  /** The whole answer's text when there is nothing but data. */
+  get body(): string {
+    return (this.#body ??= JSON.stringify({ data: this.value }))
+  }
+
+  /** The data's own text. */
   get text(): string {
-    return (this.#text ??= JSON.stringify(this.value))
+    return this.body.slice('{"data":'.length, -1)
   }
 
   toJSON(): JsonObject {
@@ -27,10 +33,8 @@ export type Answer = Omit<ExecutionResult, 'data'> & { data?: AnswerData | null 
 /** For Apollo Server's `stringifyResult`, and for anything else that writes an answer. */
 export function stringifyResult(result: FormattedExecutionResult | ExecutionResult | Answer): string {
   const data: unknown = result.data
-  if (!(data instanceof AnswerData)) return `${JSON.stringify(result)}\n`
-  const errors = result.errors === undefined ? '' : `"errors":${JSON.stringify(result.errors)},`
-  const extensions = result.extensions === undefined ? '' : `,"extensions":${JSON.stringify(result.extensions)}`
-  return `{${errors}"data":${data.text}${extensions}}\n`
+  const alone = result.errors === undefined && result.extensions === undefined
+  return alone && data instanceof AnswerData ? data.body : JSON.stringify(result)
 }
 
 /** The answer with its data as a plain object; it may be shared and is to be read only. */

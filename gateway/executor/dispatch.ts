@@ -57,8 +57,9 @@ interface Waiting {
 export interface JoinedCall {
   readonly fetch: CompiledFetch
   readonly variables: JsonObject
-  readonly texts: string[]
-  readonly members: { readonly waiting: Waiting; readonly indices: readonly number[] }[]
+  readonly texts: readonly string[]
+  /** `indices`: where the member's representations are in the union; absent when it is alone. */
+  readonly members: readonly { readonly waiting: Waiting; readonly indices: readonly number[] | undefined }[]
 }
 
 export function createDispatch({ executor, context, batched, onSent }: DispatchOptions): Dispatch {
@@ -117,30 +118,36 @@ export function createDispatch({ executor, context, batched, onSent }: DispatchO
 }
 
 export function joinCalls(waiting: readonly Waiting[]): JoinedCall[] {
-  const parts = new Map<string, ReturnType<typeof emptyPart>>()
-  for (const item of waiting) {
-    const { fetch, variables, texts = [] } = item.call
-    const key = fetch.variableUsages.length === 0 ? fetch.query : `${fetch.query}\n${JSON.stringify(variables)}`
-    const known = parts.get(key) ?? emptyPart(fetch, variables)
-    parts.set(key, known)
-    const indices = texts.map((text) => {
-      const index = known.indexOf.get(text)
-      if (index !== undefined) return index
-      known.indexOf.set(text, known.part.texts.length)
-      return known.part.texts.push(text) - 1
-    })
-    known.part.members.push({ waiting: item, indices })
-  }
-  return [...parts.values()].map(({ part }) => part)
+  const byQuestion = Map.groupBy(waiting, ({ call: { fetch, variables } }) =>
+    fetch.variableUsages.length === 0 ? fetch.query : `${fetch.query}\n${JSON.stringify(variables)}`,
+  )
+  return Array.from(byQuestion.values(), joinSame)
 }
 
-function emptyPart(fetch: CompiledFetch, variables: JsonObject): { part: JoinedCall; indexOf: Map<string, number> } {
-  return { part: { fetch, variables, texts: [], members: [] }, indexOf: new Map() }
+function joinSame(waiting: readonly Waiting[]): JoinedCall {
+  const [first, second] = waiting
+  if (first === undefined) throw new Error('There is nothing to join.')
+  const { fetch, variables, texts = [] } = first.call
+  if (second === undefined) return { fetch, variables, texts, members: [{ waiting: first, indices: undefined }] }
+  const indexOf = new Map<string, number>()
+  const union: string[] = []
+  const members = waiting.map((member) => {
+    const indices = (member.call.texts ?? []).map((text) => {
+      const index = indexOf.get(text)
+      if (index !== undefined) return index
+      indexOf.set(text, union.length)
+      return union.push(text) - 1
+    })
+    return { waiting: member, indices }
+  })
+  return { fetch, variables, texts: union, members }
 }
 
 /** What of the answer belongs to one alias. An error without a path is everybody's. */
 function partOf(answer: SubgraphAnswer, alias: string): SubgraphAnswer {
-  const errors = answer.errors.filter(({ path }) => path === undefined || path.length === 0 || path[0] === alias)
+  const errors = answer.errors
+    .filter(({ path }) => path === undefined || path.length === 0 || path[0] === alias)
+    .map((error) => (error.path === undefined ? error : movedError(error, ['_entities', ...error.path.slice(1)])))
   const entities = isObject(answer.data) ? own(answer.data, alias) : undefined
   return { data: entities === undefined || entities === null ? null : { _entities: entities }, errors }
 }
@@ -150,6 +157,10 @@ function settle(part: JoinedCall, answer: SubgraphAnswer): void {
   const entities = isObject(answer.data) ? own(answer.data, '_entities') : undefined
   const given = new Set<unknown>()
   for (const { waiting, indices } of part.members) {
+    if (indices === undefined) {
+      waiting.resolve(answer)
+      continue
+    }
     const errors = answer.errors.flatMap((error) => {
       const position = error.path?.[1]
       if (typeof position !== 'number') return [error]

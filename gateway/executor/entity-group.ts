@@ -14,12 +14,12 @@ export class EntityGroup {
   /** More entities: the representation of `others[i]` is `texts[otherIndices[i]]`. */
   readonly others: JsonObject[] = []
   readonly otherIndices: number[] = []
-  readonly #byText = new Map<string, number>()
-  /** What was already looked at: an object in several places is one object. */
-  readonly #byObject = new Map<JsonObject, number>()
-  /** Key value -> index, for representations of one type that consist of one key. */
-  readonly #byKey = new Map<unknown, number>()
+  /** Key value -> index, for the entities of one type whose representation is that type and one key. */
+  readonly #byKey = new Map<string, number>()
   #keyType: unknown
+  /** For all other entities: by what was already looked at, and by text. */
+  #byObject: Map<JsonObject, number> | undefined
+  #byText: Map<string, number> | undefined
 
   constructor(representations: Representations) {
     this.representations = representations
@@ -27,50 +27,61 @@ export class EntityGroup {
 
   /** `holder[key]` is the entity. */
   add(entity: JsonObject, holder?: JsonObject | unknown[], key?: string | number): void {
-    if (this.#byObject.has(entity)) return
-    const index = this.#indexByKey(entity) ?? this.#indexByText(entity)
+    const index = this.#indexOf(entity)
     if (index === undefined) return
     const same = this.first[index]
+    if (same === entity) return
     if (same === undefined) {
       this.first.push(entity)
-      this.#byObject.set(entity, index)
     } else if (holder !== undefined && key !== undefined && this.#areBare(entity, same)) {
       ;(holder as Record<string | number, unknown>)[key] = same
     } else {
       this.others.push(entity)
       this.otherIndices.push(index)
-      this.#byObject.set(entity, index)
     }
   }
 
-  /** The index of the entity's representation, if it was asked for. */
+  /** Where the entity's representation is in `texts`, if it was asked for. */
   indexOf(entity: JsonObject): number | undefined {
-    return this.#byObject.get(entity) ?? this.#byText.get(this.representations.text(entity) ?? '')
+    const text = this.representations.text(entity)
+    const index = text === undefined ? -1 : this.texts.indexOf(text)
+    return index < 0 ? undefined : index
   }
 
   #areBare(entity: JsonObject, same: JsonObject): boolean {
     return this.representations.isBare(entity) && this.representations.isBare(same)
   }
 
-  /** Spares the text for most entities: they are of one type and their key is one string that was seen before. */
-  #indexByKey(entity: JsonObject): number | undefined {
-    const key = this.representations.singleKey(entity)
-    if (key === undefined || (this.#keyType !== undefined && this.#keyType !== entity.__typename)) return undefined
-    const index = this.#byKey.get(key)
-    if (index !== undefined) return index
-    this.#keyType = entity.__typename
-    const made = this.#indexByText(entity)
-    if (made !== undefined) this.#byKey.set(key, made)
-    return made
-  }
-
   /** `undefined` for an entity that lacks something required. */
-  #indexByText(entity: JsonObject): number | undefined {
+  #indexOf(entity: JsonObject): number | undefined {
+    const key = this.representations.singleKey(entity)
+    if (key === undefined || (this.#keyType !== undefined && this.#keyType !== entity.__typename)) {
+      return this.#indexByText(entity)
+    }
+    // Spares the text for most entities: they are of one type and their key is one string that was seen before.
+    this.#keyType = entity.__typename
+    const known = this.#byKey.get(key)
+    if (known !== undefined) return known
     const text = this.representations.text(entity)
     if (text === undefined) return undefined
-    const index = this.#byText.get(text)
-    if (index !== undefined) return index
-    this.#byText.set(text, this.texts.length)
-    return this.texts.push(text) - 1
+    const index = this.texts.push(text) - 1
+    this.#byKey.set(key, index)
+    return index
+  }
+
+  #indexByText(entity: JsonObject): number | undefined {
+    this.#byObject ??= new Map()
+    this.#byText ??= new Map()
+    const known = this.#byObject.get(entity)
+    if (known !== undefined) return known
+    const text = this.representations.text(entity)
+    if (text === undefined) return undefined
+    let index = this.#byText.get(text)
+    if (index === undefined) {
+      index = this.texts.push(text) - 1
+      this.#byText.set(text, index)
+    }
+    this.#byObject.set(entity, index)
+    return index
   }
 }

@@ -93,14 +93,15 @@ async function fetchGroup(
   if (received.length !== texts.length) {
     throw new Error(`Expected "data._entities" to contain ${texts.length} elements`)
   }
-  for (const [index, entity] of first.entries()) mergeEntity(fetch, entity, received[index], state)
-  for (const [index, entity] of group.others.entries()) {
-    mergeEntity(fetch, entity, received[group.otherIndices[index] ?? -1], state)
+  for (let index = 0; index < first.length; index++) mergeEntity(fetch, first[index], received[index], state)
+  const { others, otherIndices } = group
+  for (let index = 0; index < others.length; index++) {
+    mergeEntity(fetch, others[index], received[otherIndices[index] ?? -1], state)
   }
 }
 
-function mergeEntity(fetch: CompiledFetch, entity: JsonObject, received: unknown, state: FetchState): void {
-  if (!isObject(received)) return
+function mergeEntity(fetch: CompiledFetch, entity: JsonObject | undefined, received: unknown, state: FetchState): void {
+  if (entity === undefined || !isObject(received)) return
   if (fetch.outputRewrites.length > 0) {
     received.__typename ??= entity.__typename
     applyRewrites(state.schema, fetch.outputRewrites, received)

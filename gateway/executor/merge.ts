@@ -6,9 +6,9 @@
 import { isObject, own, setOwn, type JsonObject } from './json.ts'
 
 export function mergeInto(target: JsonObject, source: JsonObject): void {
-  for (const key of Object.keys(source)) {
+  for (const key in source) {
     const received = source[key]
-    if (received === undefined) continue
+    if (received === undefined || !Object.hasOwn(source, key)) continue
     const present = own(target, key)
     if (Array.isArray(received)) {
       if (Array.isArray(present) && present.length === received.length) mergeList(present, received)

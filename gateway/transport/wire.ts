@@ -1,11 +1,13 @@
 /**
- * One POST to one subgraph: the bytes out, the text back. Over undici's `dispatch`, whose handler gets the chunks as
- * they come; `fetch` and `request` wrap them in streams, which cost more than everything else about a small answer.
+ * One POST to one subgraph: the text out, the text back. Plain `http:` goes over our own connections, `https:` over
+ * undici's `dispatch`, whose handler gets the chunks as they come; `fetch` and `request` wrap them in streams, which
+ * cost more than everything else about a small answer.
  */
-import { brotliDecompress, gunzip, inflate } from 'node:zlib'
 import { promisify } from 'node:util'
+import { brotliDecompress, gunzip, inflate } from 'node:zlib'
 import { Pool } from 'undici'
 import { AppError } from '../../core/errors.ts'
+import { createHttp1Pool, requestHead } from './http1-pool.ts'
 
 export interface WireRequest {
   readonly headers: Readonly<Record<string, string>>
@@ -33,82 +35,122 @@ export interface WireOptions {
   readonly answerBytesMax: number
 }
 
-export function createWire({ subgraph, url, connections, answerBytesMax }: WireOptions): Wire {
-  const { origin, pathname, search } = new URL(url)
-  const path = pathname + search
-  const pool = new Pool(origin, {
-    connections,
-    pipelining: 1,
-    headersTimeout: 0,
-    bodyTimeout: 0,
-    keepAliveTimeout: 30_000,
-  })
+/** What is left to the kind of connection: sends, calls one of the two once, and returns what cancels. */
+interface Exchange extends AsyncDisposable {
+  start(
+    headers: Readonly<Record<string, string>>,
+    body: string,
+    onAnswer: (status: number, bytes: Buffer, encoding: string | undefined) => void,
+    onError: (error: Error) => void,
+  ): (reason: Error) => void
+}
 
+export function createWire(options: WireOptions): Wire {
+  const { subgraph, answerBytesMax } = options
+  const url = new URL(options.url)
+  const exchange = url.protocol === 'http:' ? plainExchange(url, options) : undiciExchange(url, options)
   return {
     send: ({ headers, body, signal, timeoutMs }) =>
       new Promise((resolve, reject) => {
         if (signal.aborted) return reject(cancelled(signal))
         if (timeoutMs <= 0) return reject(deadlineExceeded(subgraph))
-        const chunks: Buffer[] = []
-        let length = 0
-        let status = 0
-        let encoding: string | undefined
-        let abort: ((error: Error) => void) | undefined
-        let failure: AppError | undefined
-
-        /** Ends the request; the handler's `onResponseError` then settles the promise. */
-        function fail(error: AppError): void {
-          failure ??= error
-          if (abort === undefined) finish(() => reject(error))
-          else abort(error)
-        }
-        const onAbort = (): void => fail(cancelled(signal))
-        const timer = setTimeout(() => fail(deadlineExceeded(subgraph)), timeoutMs)
-        signal.addEventListener('abort', onAbort, { once: true })
         function finish(settle: () => void): void {
           clearTimeout(timer)
           signal.removeEventListener('abort', onAbort)
           settle()
         }
-
-        pool.dispatch(
-          { path, method: 'POST', headers, body },
-          {
-            onRequestStart(controller) {
-              abort = (error) => controller.abort(error)
-              if (failure !== undefined) controller.abort(failure)
-            },
-            onResponseStart(_controller, code, responseHeaders) {
-              status = code
-              const value = responseHeaders['content-encoding']
-              encoding = Array.isArray(value) ? value.join() : value
-            },
-            onResponseData(controller, chunk) {
-              length += chunk.length
-              if (length > answerBytesMax) controller.abort(tooLong(subgraph))
-              else chunks.push(chunk)
-            },
-            onResponseEnd() {
-              const [first] = chunks
-              const bytes = chunks.length === 1 && first !== undefined ? first : Buffer.concat(chunks, length)
-              if (encoding === undefined || encoding === 'identity') {
-                finish(() => resolve({ status, text: bytes.toString('utf8') }))
-                return
-              }
-              decode(bytes, encoding, answerBytesMax).then(
-                (decoded) => finish(() => resolve({ status, text: decoded.toString('utf8') })),
-                (error: unknown) => finish(() => reject(unavailable(subgraph, error))),
-              )
-            },
-            onResponseError(_controller, error) {
-              finish(() => reject(failure ?? (error instanceof AppError ? error : unavailable(subgraph, error))))
-            },
+        function give(error: AppError): void {
+          finish(() => reject(error))
+          cancel(error)
+        }
+        const onAbort = (): void => give(cancelled(signal))
+        const timer = setTimeout(() => give(deadlineExceeded(subgraph)), timeoutMs)
+        signal.addEventListener('abort', onAbort, { once: true })
+        const cancel = exchange.start(
+          headers,
+          body,
+          (status, bytes, encoding) => {
+            if (encoding === undefined || encoding === 'identity') {
+              const text = bytes.toString('utf8')
+              finish(() => resolve({ status, text }))
+              return
+            }
+            decode(Buffer.from(bytes), encoding, answerBytesMax).then(
+              (decoded) => finish(() => resolve({ status, text: decoded.toString('utf8') })),
+              (error: unknown) => finish(() => reject(unavailable(subgraph, error))),
+            )
           },
+          (error) => finish(() => reject(unavailable(subgraph, error))),
         )
       }),
-    async [Symbol.asyncDispose]() {
-      await pool.close()
+    [Symbol.asyncDispose]: () => exchange[Symbol.asyncDispose](),
+  }
+}
+
+function plainExchange(url: URL, { connections, answerBytesMax }: WireOptions): Exchange {
+  const pool = createHttp1Pool({
+    host: url.hostname.replace(/^\[|\]$/g, ''),
+    port: url.port === '' ? 80 : Number(url.port),
+    connections,
+    answerBytesMax,
+    connectTimeoutMs: 5_000,
+  })
+  /** Headers that are the same object give the same text. */
+  const heads = new WeakMap<object, string>()
+  return {
+    start(headers, body, onAnswer, onError) {
+      const head = heads.get(headers) ?? requestHead(url.pathname + url.search, url.host, headers)
+      heads.set(headers, head)
+      return pool.send({
+        head,
+        body,
+        onAnswer: (answer) => onAnswer(answer.status, answer.body, answer.contentEncoding),
+        onError,
+      })
     },
+    [Symbol.asyncDispose]: () => pool[Symbol.asyncDispose](),
+  }
+}
+
+function undiciExchange(url: URL, { connections, answerBytesMax }: WireOptions): Exchange {
+  const pool = new Pool(url.origin, { connections, pipelining: 1, headersTimeout: 0, bodyTimeout: 0 })
+  const path = url.pathname + url.search
+  return {
+    start(headers, body, onAnswer, onError) {
+      const chunks: Buffer[] = []
+      let length = 0
+      let status = 0
+      let encoding: string | undefined
+      let abort: ((reason: Error) => void) | undefined
+      let cancelledBy: Error | undefined
+      pool.dispatch(
+        { path, method: 'POST', headers, body },
+        {
+          onRequestStart(controller) {
+            abort = (reason) => controller.abort(reason)
+            if (cancelledBy !== undefined) controller.abort(cancelledBy)
+          },
+          onResponseStart(_controller, code, responseHeaders) {
+            status = code
+            encoding = String(responseHeaders['content-encoding'] ?? 'identity').toLowerCase()
+          },
+          onResponseData(controller, chunk) {
+            length += chunk.length
+            if (length > answerBytesMax) controller.abort(new Error('the answer is longer than may be taken'))
+            else chunks.push(chunk)
+          },
+          onResponseEnd: () => onAnswer(status, Buffer.concat(chunks, length), encoding),
+          onResponseError: (_controller, error) => {
+            if (cancelledBy === undefined) onError(error)
+          },
+        },
+      )
+      return (reason) => {
+        cancelledBy = reason
+        abort?.(reason)
+      }
+    },
+    [Symbol.asyncDispose]: () => pool.close(),
   }
 }
 
@@ -119,17 +161,13 @@ const decoders: Readonly<Record<string, (bytes: Buffer, options: { maxOutputLeng
 }
 
 async function decode(bytes: Buffer, encoding: string, maxOutputLength: number): Promise<Buffer> {
-  const decoder = decoders[encoding.trim().toLowerCase()]
+  const decoder = decoders[encoding.trim()]
   if (decoder === undefined) throw new Error(`unknown content encoding ${encoding}`)
   return decoder(bytes, { maxOutputLength })
 }
 
 export function unavailable(subgraph: string, cause?: unknown): AppError {
   return new AppError('SUBGRAPH_UNAVAILABLE', `The subgraph "${subgraph}" could not be reached.`, { cause })
-}
-
-function tooLong(subgraph: string): AppError {
-  return new AppError('SUBGRAPH_UNAVAILABLE', `The subgraph "${subgraph}" answered with more than may be taken.`)
 }
 
 function deadlineExceeded(subgraph: string): AppError {
