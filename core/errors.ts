@@ -43,6 +43,7 @@ export const errorCodes = {
   SHARD_UNAVAILABLE: { status: 503, retry: true },
   CATALOG_UNAVAILABLE: { status: 503, retry: true },
   SUBGRAPH_UNAVAILABLE: { status: 503, retry: true },
+  DELIVERY_FAILED: { status: 502, retry: true },
   STALE_EPOCH: { status: 503, retry: true },
   SHUTTING_DOWN: { status: 503, retry: true },
   DEADLINE_EXCEEDED: { status: 504, retry: true },

@@ -1,5 +1,5 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import postgres, { type Options } from 'postgres'
+import { pause } from '../core/waker.ts'
 import { settled } from '../core/settled.ts'
 import type { Logger } from '../core/log.ts'
 import { type Bus, subscribeWaitMs } from './bus.ts'
@@ -23,6 +23,7 @@ export function createPostgresBus(deps: { url: string; prefix: string; logger: L
   let losses = 0
   let relistening: Promise<void> | undefined
   let publishing = true
+  let probing: Promise<void> | undefined
   let pending = 0
 
   const common = { max: 1, fetch_types: false, connect_timeout: 5, onnotice: () => undefined }
@@ -76,10 +77,19 @@ export function createPostgresBus(deps: { url: string; prefix: string; logger: L
         if (listening) return
       } catch {
         listening = false
-        await sleep(Math.min(50 * 2 ** Math.min(attempt, 5), 1_000), undefined, { signal: stop.signal }).catch(
-          () => null,
-        )
+        await pause(Math.min(50 * 2 ** Math.min(attempt, 5), 1_000), stop.signal)
       }
+    }
+  }
+
+  /** Health must not wait for someone to publish again. */
+  async function probe(): Promise<void> {
+    while (!publishing && !stop.signal.aborted) {
+      await pause(200, stop.signal)
+      publishing = await notifier`select 1`.then(
+        () => true,
+        () => false,
+      )
     }
   }
 
@@ -88,11 +98,13 @@ export function createPostgresBus(deps: { url: string; prefix: string; logger: L
       if (pending >= maxPending || stop.signal.aborted) return
       pending += 1
       try {
-        // One statement and so one commit for all parts of the message.
-        await notifier`select pg_notify(${`${prefix}:${channel}`}, part) from unnest(${splitMessage(message)}::text[]) part`
-        publishing = true
+        // One statement, and so one commit, for all parts of the message.
+        const parts = JSON.stringify(splitMessage(message))
+        await notifier`
+          select pg_notify(${`${prefix}:${channel}`}, part) from json_array_elements_text(${parts}::text::json) part`
       } catch {
         publishing = false
+        probing ??= probe().finally(() => (probing = undefined))
       } finally {
         pending -= 1
       }
@@ -102,7 +114,7 @@ export function createPostgresBus(deps: { url: string; prefix: string; logger: L
     async [Symbol.asyncDispose]() {
       stop.abort()
       await Promise.all([notifier.end({ timeout: 1 }), listener.end({ timeout: 1 })])
-      await relistening
+      await Promise.all([relistening, probing])
     },
   }
 }

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { AppError } from '../core/errors.ts'
 import type { CompanyId } from '../core/ids.ts'
+import { settled } from '../core/settled.ts'
 import { type BullQueue, type JobData, type JobsBackend, type JobsConnection, openJobsBackend } from './backend.ts'
 import { isJobName, jobDefinitions, parseArguments } from './definitions.ts'
 import { bullStates, type Job, jobId, jobOf, jobStates, type JobState, queueOf } from './job.ts'
@@ -54,13 +55,16 @@ export interface Jobs extends AsyncDisposable {
 
 const keyPattern = /^[A-Za-z0-9._-]{1,200}$/
 const scanned = 1_000
+const closeWaitMs = 1_000
 
 export function createJobs(
   connection: JobsConnection,
-  options: { limits?: Partial<QueueLimits>; onSubmitted?: (job: Job) => void } = {},
+  options: { limits?: Partial<QueueLimits>; onSubmitted?: (job: Job) => void; callWaitMs?: number } = {},
 ): Jobs {
   const limits = { ...defaultLimits, ...options.limits }
+  const { callWaitMs = 5_000 } = options
   const queues = new Map<QueueClass, BullQueue>()
+  const reachable = <T>(fn: () => Promise<T>): Promise<T> => answeredWithin(callWaitMs, fn)
   let opening: Promise<JobsBackend> | undefined
 
   async function open(): Promise<JobsBackend> {
@@ -117,31 +121,26 @@ export function createJobs(
     })
   }
 
-  async function find(
-    id: string,
-  ): Promise<{ job: Awaited<ReturnType<BullQueue['getJob']>>; queue: QueueClass } | undefined> {
-    const name = queueOf(id)
-    if (name === undefined) return undefined
-    const job = await (await queue(name)).getJob(id)
-    return job === undefined ? undefined : { job, queue: name }
-  }
-
   async function deadLetter(id: string): Promise<NonNullable<Awaited<ReturnType<BullQueue['getJob']>>>> {
-    const found = await find(id)
-    if (found?.job === undefined) throw new AppError('NOT_FOUND', 'There is no such job.')
-    if ((await found.job.getState()) !== 'failed') {
+    const name = queueOf(id)
+    const job = name === undefined ? undefined : await (await queue(name)).getJob(id)
+    if (job === undefined) throw new AppError('NOT_FOUND', 'There is no such job.')
+    if ((await job.getState()) !== 'failed') {
       throw new AppError('INVALID_TRANSITION', 'Only a job that failed for good can be redriven or discarded.')
     }
-    return found.job
+    return job
   }
 
   async function get(id: string): Promise<Job | null> {
     return reachable(async () => {
-      const found = await find(id)
-      if (found?.job === undefined) return null
-      const state = await found.job.getState()
-      const known = jobStates.find((name) => (bullStates[name] as readonly string[]).includes(state))
-      return known === undefined ? null : jobOf(found.job, found.queue, known)
+      const name = queueOf(id)
+      if (name === undefined) return null
+      const bull = await queue(name)
+      // State first: a job that moves on in between is then shown as a moment ago, never as finished without its outcome.
+      const state = await bull.getJobState(id)
+      const known = jobStates.find((wanted) => (bullStates[wanted] as readonly string[]).includes(state))
+      const job = await bull.getJob(id)
+      return known === undefined || job === undefined ? null : jobOf(job, name, known)
     })
   }
 
@@ -218,9 +217,9 @@ export function createJobs(
       await reachable(async () => (await deadLetter(id)).remove())
     },
     async [Symbol.asyncDispose]() {
-      const backend = await opening?.catch(() => undefined)
-      await Promise.all([...queues.values()].map((opened) => opened.close().catch(() => undefined)))
-      await backend?.[Symbol.asyncDispose]()
+      // Waits for work under way, but not for a server that is gone.
+      await settled(Promise.all([...queues.values()].map((opened) => opened.close())), closeWaitMs)
+      await (await opening?.catch(() => undefined))?.[Symbol.asyncDispose]()
     },
   }
 }
@@ -254,10 +253,15 @@ function prepare(job: NewJob): Prepared {
   }
 }
 
-/** What the queue's server fails with is not for clients. */
-async function reachable<T>(fn: () => Promise<T>): Promise<T> {
+/** What the queue's server fails with is not for clients; BullMQ itself would wait for a lost one without end. */
+async function answeredWithin<T>(callWaitMs: number, fn: () => Promise<T>): Promise<T> {
   try {
-    return await fn()
+    const work = fn()
+    if (!(await settled(work, callWaitMs))) {
+      work.catch(() => undefined)
+      throw new Error('the queue did not answer in time')
+    }
+    return await work
   } catch (error) {
     if (error instanceof AppError) throw error
     throw new AppError('OVERLOADED', 'The job queue cannot be reached now; try again later.', { cause: error })

@@ -3,6 +3,7 @@ import { AppError } from '../core/errors.ts'
 import type { CompanyId } from '../core/ids.ts'
 import type { Logger } from '../core/log.ts'
 import type { Service } from '../core/service.ts'
+import { settled } from '../core/settled.ts'
 import { type BullWorker, type JobData, type JobsBackend, type JobsConnection, openJobsBackend } from './backend.ts'
 import { isJobName, jobDefinitions, type JobName } from './definitions.ts'
 import { type Job, jobOf, type JobState } from './job.ts'
@@ -28,7 +29,7 @@ export interface JobRun {
 export type Processor = (run: JobRun) => Promise<unknown>
 
 const progressEveryMs = 200
-const closeWaitMs = 10_000
+const readyWaitMs = 5_000
 
 /** Works through the four queues of one process. */
 export function createProcessing(deps: {
@@ -40,8 +41,10 @@ export function createProcessing(deps: {
   onChange?: (job: Job) => void
   /** Replaces the definitions' pauses between tries. */
   retryAfterMs?: (name: JobName, attempt: number) => number
+  /** How long jobs at work may take to end when the service is disposed of, before their signal ends. */
+  drainMs?: number
 }): Service {
-  const { connection, processors, logger, onChange } = deps
+  const { connection, processors, logger, onChange, drainMs = 5_000 } = deps
   const slots = { ...defaultSlots, ...deps.slots }
   const retryAfterMs = deps.retryAfterMs ?? ((name, attempt) => jobDefinitions[name].retryAfterMs(attempt))
   const stop = new AbortController()
@@ -113,12 +116,13 @@ export function createProcessing(deps: {
         })
         return worker
       })
-      await Promise.all(workers.map((worker) => worker.waitUntilReady()))
+      // A server that is gone for the moment must not keep this process from starting.
+      await settled(Promise.all(workers.map((worker) => worker.waitUntilReady())), readyWaitMs)
     },
     async [Symbol.asyncDispose]() {
       // Jobs at work are told to end and go back to the queue by their failure, or by their lock's end after a crash.
       const closing = Promise.all(workers.map((worker) => worker.close().catch(() => undefined)))
-      const patience = setTimeout(() => stop.abort(), closeWaitMs / 2)
+      const patience = setTimeout(() => stop.abort(), drainMs)
       await closing
       clearTimeout(patience)
       await backend?.[Symbol.asyncDispose]()

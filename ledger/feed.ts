@@ -125,3 +125,15 @@ export async function ledgerSize(sql: ShardSql, companyId: CompanyId): Promise<{
       pg_current_wal_flush_lsn() as lsn`
   return { size: row?.size ?? 0, lsn: row?.lsn ?? '0/0' }
 }
+
+/** Position and kind of the records from `from` on, at most `limit`, none at or beyond `end`. Index: the primary key. */
+export async function recordKinds(
+  sql: ShardSql,
+  companyId: CompanyId,
+  range: { from: number; end: number; limit: number },
+): Promise<readonly { position: number; kind: string }[]> {
+  return sql<{ position: number; kind: string }[]>`
+    select position, kind from ledger_records
+    where company_id = ${companyId} and position >= ${range.from} and position < ${range.end}
+    order by position limit ${range.limit}`
+}
