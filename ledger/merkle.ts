@@ -18,8 +18,16 @@ export function hashLeaf(entry: Uint8Array): Buffer {
   return hash('sha256', input, 'buffer')
 }
 
+/** Reused by every call: hashing is synchronous, and a buffer for each of a tree's nodes is what it would mostly cost. */
+const nodeInput = Buffer.of(1, ...Buffer.alloc(2 * hashBytes))
+
 /** SHA-256(0x01 || left || right) */
 export function hashNode(left: Uint8Array, right: Uint8Array): Buffer {
+  if (left.length === hashBytes && right.length === hashBytes) {
+    nodeInput.set(left, 1)
+    nodeInput.set(right, 1 + hashBytes)
+    return hash('sha256', nodeInput, 'buffer')
+  }
   const input = Buffer.allocUnsafe(1 + left.length + right.length)
   input[0] = 1
   input.set(left, 1)

@@ -4,7 +4,7 @@ import type { Checkpoint } from '../proof/checkpoint.ts'
 import { Erasures } from './erasures.ts'
 import type { Finding } from './findings.ts'
 import { FormatError, parseBundleRecord, zeroHash, type BundleHeader } from './format.ts'
-import { parsePayload, parseRecordHeader } from './record-header.ts'
+import { checkPayload, parseRecordHeader } from './record-header.ts'
 import { StreamVersions } from './stream-versions.ts'
 
 /** A root that the tree must have had at a size: of an older checkpoint, or of another bundle of the same ledger. */
@@ -51,7 +51,7 @@ export class BundleVerifier {
   }
 
   /** Takes the next record's line; answers what is wrong with it. */
-  add(line: Buffer): Finding | undefined {
+  add(line: string): Finding | undefined {
     const position = this.#tree.size
     const lineNumber = position + 2
     if (position >= this.#checkpoint.size) {
@@ -99,8 +99,8 @@ export class BundleVerifier {
     return findings
   }
 
-  #addRecord(line: Buffer, position: number): void {
-    const record = parseBundleRecord(line)
+  #addRecord(line: string, position: number): void {
+    const record = parseBundleRecord(line, position)
     if (record.position !== position) {
       throw new FormatError(`its position is ${record.position} where ${position} comes next`)
     }
@@ -111,20 +111,19 @@ export class BundleVerifier {
     }
     this.#recordedAt = header.recordedAt
 
-    let data: ReturnType<typeof parsePayload> | undefined
     if (record.data !== null && record.salt !== null) {
-      data = parsePayload(record.data, 'data')
+      checkPayload(record.data, 'data')
       if (this.#commitment(record.salt, record.data) !== record.dataCommitment) {
         throw new FormatError('its data and salt do not match their commitment')
       }
     }
     if (record.private !== null && record.privateSalt !== null) {
-      parsePayload(record.private, 'private')
+      checkPayload(record.private, 'private')
       if (this.#commitment(record.privateSalt, record.private) !== record.privateCommitment) {
         throw new FormatError('its private part and salt do not match their commitment')
       }
     }
-    this.#erasures.add(record, header.kind, data)
+    this.#erasures.add(record, header.kind)
 
     // The zero byte is RFC 6962's prefix of a leaf; what follows is the entry.
     const headerHash = hash('sha256', record.header, 'base64')

@@ -1,4 +1,3 @@
-import type { JsonObject } from '../../core/json/canonical.ts'
 import { Bitmap } from './bitmap.ts'
 import { FormatError, type BundleRecord } from './format.ts'
 
@@ -22,14 +21,14 @@ export class Erasures {
   }
 
   /** @throws FormatError where a record contradicts the rules of erasure */
-  add(record: BundleRecord, kind: string, data: JsonObject | undefined): void {
+  add(record: BundleRecord, kind: string): void {
     const { position } = record
     if (record.data === null) this.#missingData.add(position)
     if (record.private !== null) this.#presentPrivate.add(position)
     else if (record.privateCommitment !== null) this.#missingPrivate.add(position)
     if (kind !== erasedKind) return
     this.#erasures.add(position)
-    if (data !== undefined) this.#erase(position, data)
+    if (record.data !== null) this.#erase(position, JSON.parse(record.data) as Record<string, unknown>)
   }
 
   /** The first part that is missing without a record that says why. */
@@ -41,7 +40,7 @@ export class Erasures {
     return hidden === undefined ? undefined : { position: hidden, part: 'private' }
   }
 
-  #erase(position: number, data: JsonObject): void {
+  #erase(position: number, data: Record<string, unknown>): void {
     const { position: target, part } = data
     const fields = Object.keys(data).length
     const whole = fields === 1 && part === undefined

@@ -1,6 +1,5 @@
 import { isAppError } from '../../core/errors.ts'
-import { parseCanonical } from '../../core/json/canonical-check.ts'
-import type { JsonObject } from '../../core/json/canonical.ts'
+import { checkCanonical } from '../../core/json/canonical-check.ts'
 import { FormatError } from './format.ts'
 
 export interface RecordHeader {
@@ -16,9 +15,26 @@ const limits = { maxBytes: Number.MAX_SAFE_INTEGER, maxDepth: 64 }
 const required = ['kind', 'recordedAt', 'source', 'stream']
 const optional = ['actor', 'causation', 'key', 'occurredAt']
 
+/** A string without escapes, controls and surrogates: canonical as it stands. */
+const plain = '"([^"\\\\\\x00-\\x1f\\ud800-\\udfff]*)"'
+const plainHeader = new RegExp(
+  `^\\{(?:"actor":${plain},)?(?:"causation":${plain},)?(?:"key":${plain},)?"kind":${plain},(?:"occurredAt":${plain},)?` +
+    `"recordedAt":${plain},"source":${plain},"stream":${plain},"version":([1-9][0-9]{0,14})\\}$`,
+)
+
 /** @throws FormatError */
 export function parseRecordHeader(text: string): RecordHeader {
-  const header = parsePayload(text, 'header')
+  const [, , , , kind, occurredAt, recordedAt, , stream, version] = plainHeader.exec(text) ?? []
+  if (kind !== undefined && recordedAt !== undefined && stream !== undefined) {
+    checkTimes(recordedAt, occurredAt)
+    return { kind, stream, version: Number(version), recordedAt }
+  }
+  return parseAnyHeader(text)
+}
+
+function parseAnyHeader(text: string): RecordHeader {
+  checkPayload(text, 'header')
+  const header = JSON.parse(text) as Record<string, unknown>
   let found = 0
   for (const name of Object.keys(header)) {
     const value = header[name]
@@ -35,17 +51,21 @@ export function parseRecordHeader(text: string): RecordHeader {
     const missing = [...required, 'version'].find((name) => header[name] === undefined)
     throw new FormatError(`its header has no field "${missing}"`)
   }
+  checkTimes(recordedAt, occurredAt)
+  return { kind, stream, version, recordedAt } as RecordHeader
+}
+
+function checkTimes(recordedAt: unknown, occurredAt: unknown): void {
   if (!isTime(recordedAt)) throw new FormatError('"recordedAt" is not a time as YYYY-MM-DDTHH:MM:SS.mmmZ')
   if (occurredAt !== undefined && !isTime(occurredAt)) {
     throw new FormatError('"occurredAt" is not a time as YYYY-MM-DDTHH:MM:SS.mmmZ')
   }
-  return { kind, stream, version, recordedAt } as RecordHeader
 }
 
 /** A header's, data's or private part's text: canonical JSON, an object, within the ledger's rules. @throws FormatError */
-export function parsePayload(text: string, part: string): JsonObject {
+export function checkPayload(text: string, part: string): void {
   try {
-    return parseCanonical(text, limits)
+    checkCanonical(text, limits)
   } catch (error) {
     if (isAppError(error)) throw new FormatError(`${part}: ${error.message}`)
     throw error

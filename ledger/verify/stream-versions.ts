@@ -7,7 +7,8 @@ const exactStreams = 50_000
  * their SHA-256 in one flat table (40 bytes a stream at most), so that a ledger with a stream a record fits as well.
  */
 export class StreamVersions {
-  readonly #names = new Map<string, number>()
+  /** An object a stream, so that a step is one look-up. */
+  readonly #names = new Map<string, { version: number }>()
   #table: HashTable | undefined
 
   /** Records that `stream` now has `version`; answers whether that is the one after its last. */
@@ -18,17 +19,21 @@ export class StreamVersions {
       this.#table.set(key, version)
       return true
     }
-    const last = this.#names.get(stream)
-    if (version !== (last ?? 0) + 1) return false
-    // A copy where it is new: text cut out of a line would keep the whole line in memory.
-    this.#names.set(last === undefined ? Buffer.from(stream, 'utf8').toString('utf8') : stream, version)
+    const known = this.#names.get(stream)
+    if (version !== (known?.version ?? 0) + 1) return false
+    if (known !== undefined) {
+      known.version = version
+      return true
+    }
+    // A copy: text cut out of a line would keep the whole line in memory.
+    this.#names.set(Buffer.from(stream, 'utf8').toString('utf8'), { version })
     if (this.#names.size > exactStreams) this.#spill()
     return true
   }
 
   #spill(): void {
     this.#table = new HashTable(1 << 17)
-    for (const [name, version] of this.#names) this.#table.set(keyOf(name), version)
+    for (const [name, { version }] of this.#names) this.#table.set(keyOf(name), version)
     this.#names.clear()
   }
 }

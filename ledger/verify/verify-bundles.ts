@@ -86,7 +86,7 @@ export async function verifyBundles(input: VerifyInput): Promise<VerifiedSubject
 async function openBundle(file: string, input: VerifyInput): Promise<OpenedBundle> {
   try {
     for await (const { bytes, bounds } of readLines(file)) {
-      const header = parseBundleHeader(bytes.subarray(bounds[0], bounds[1]))
+      const header = parseBundleHeader(bytes.toString('utf8', bounds[0], bounds[1]))
       return { file, header, judged: judgeHeader(header, input) }
     }
   } catch (error) {
@@ -144,7 +144,7 @@ async function findInRecords(file: string, verifier: BundleVerifier): Promise<Fi
     let first = true
     for await (const { bytes, bounds } of readLines(file)) {
       for (let i = first ? 2 : 0; i < bounds.length; i += 2) {
-        const finding = verifier.add(bytes.subarray(bounds[i], bounds[i + 1]))
+        const finding = verifier.add(bytes.toString('utf8', bounds[i], bounds[i + 1]))
         if (finding !== undefined) return [finding]
       }
       first = false
