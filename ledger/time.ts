@@ -1,0 +1,30 @@
+import { AppError } from '../core/errors.ts'
+
+const pattern = /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d{1,3})?(Z|[+-]\d\d:\d\d)$/
+
+/** Unix milliseconds in the ledger's format, `2026-01-31T12:00:00.000Z`; it sorts as text. */
+export function formatTime(unixMs: number): string {
+  return new Date(unixMs).toISOString()
+}
+
+/**
+ * An ISO 8601 time with an offset, to the millisecond at most, in the ledger's format.
+ * @throws AppError BAD_USER_INPUT, also for days that no month has
+ */
+export function parseTime(text: string, field: string): string {
+  const [, local = '', fraction = '', offset = ''] = pattern.exec(text) ?? []
+  const utc = new Date(`${local}${fraction}Z`)
+  const shifted = new Date(`${local}${fraction}${offset}`)
+  if (Number.isNaN(utc.getTime()) || Number.isNaN(shifted.getTime()) || !utc.toISOString().startsWith(local)) {
+    throw refusal(field)
+  }
+  const result = shifted.toISOString()
+  if (result.length !== 24) throw refusal(field)
+  return result
+}
+
+function refusal(field: string): AppError {
+  return new AppError('BAD_USER_INPUT', `${field} is an ISO 8601 time with an offset, "2026-01-31T12:00:00.000Z".`, {
+    details: { field },
+  })
+}
