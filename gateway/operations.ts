@@ -1,5 +1,5 @@
 import type { ApolloServer } from '@apollo/server'
-import { type ExecutionResult, type FormattedExecutionResult, OperationTypeNode } from 'graphql'
+import { type ExecutionResult, type FormattedExecutionResult, GraphQLError, OperationTypeNode } from 'graphql'
 import { unauthenticated } from '../access/rights.ts'
 import { AppError } from '../core/errors.ts'
 import type { Principal, RequestContext } from '../core/request.ts'
@@ -114,7 +114,7 @@ export function createOperations(deps: {
         })
         if (!(Symbol.asyncIterator in source)) {
           leave()
-          return { kind: 'single', result: format(source, requestId) }
+          return { kind: 'single', result: format(withCodes(source), requestId) }
         }
         const cursor = cursorReader(document, operation)
         return {
@@ -129,4 +129,15 @@ export function createOperations(deps: {
       }
     },
   }
+}
+
+/** What graphql-js says of variables has no code; with nothing run yet, it is about what the client sent. */
+function withCodes(result: ExecutionResult): ExecutionResult {
+  if (result.errors === undefined || result.data !== undefined) return result
+  const errors = result.errors.map((error) =>
+    error.extensions['code'] !== undefined || error.originalError != null
+      ? error
+      : new GraphQLError(error.message, { nodes: error.nodes ?? null, extensions: { code: 'BAD_USER_INPUT' } }),
+  )
+  return { ...result, errors }
 }

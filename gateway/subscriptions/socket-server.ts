@@ -26,6 +26,7 @@ import type { GatewayLimits } from '../limits.ts'
 import type { Operations, Started } from '../operations.ts'
 import type { CurrentSchema } from '../schema.ts'
 import { type CloseCode, closeCodes } from './close-codes.ts'
+import type { EventStream } from './event-stream.ts'
 import { createOutbox, type Outbox } from './outbox.ts'
 
 /** Operations over WebSocket, in the protocol `graphql-transport-ws`. */
@@ -42,7 +43,7 @@ interface Connection {
   principal?: Principal
   place?: Disposable
   alive: boolean
-  readonly streams: Set<Extract<Started, { kind: 'stream' }>['events']>
+  readonly streams: Set<EventStream>
 }
 
 type SocketContext = Context<Record<string, unknown>, Connection>
@@ -121,6 +122,7 @@ export function createSocketServer(deps: {
   ): Promise<ExecutionArgs | GraphQLError[]> {
     const { principal, streams, gone } = context.extra
     const requestId = uuidv7()
+    let opened: EventStream | undefined
     try {
       const loaded = deps.schema.get()
       if (loaded === undefined || principal === undefined)
@@ -139,10 +141,13 @@ export function createSocketServer(deps: {
         position: typeof position === 'string' ? position : undefined,
         gone: gone.signal,
         onEnd: () => {
-          if (started?.kind === 'stream') streams.delete(started.events)
+          if (opened !== undefined) streams.delete(opened)
         },
       })
-      if (started.kind === 'stream') streams.add(started.events)
+      if (started.kind === 'stream') {
+        opened = started.events
+        streams.add(opened)
+      }
       const { query, operationName } = operation
       return {
         schema: loaded.api,
@@ -160,7 +165,10 @@ export function createSocketServer(deps: {
   }
 
   function close(connection: Connection, { code, reason }: CloseCode): void {
+    if (connection.socket.readyState !== connection.socket.OPEN) return
     connection.socket.close(code, reason)
+    // Nothing is sent any more, whether or not the client answers.
+    for (const stream of connection.streams) stream.end()
     setTimeout(() => connection.socket.terminate(), closeGraceMs).unref()
   }
 
