@@ -5,7 +5,7 @@ import type { ShardId } from '../core/ids.ts'
 import type { Logger } from '../core/log.ts'
 import { formatLsn, parseLsn } from '../core/position.ts'
 import { loadDirectory } from './directory.ts'
-import { failureOf, translate, unavailable } from './pool/errors.ts'
+import { failureOf, sqlState, translate, unavailable } from './pool/errors.ts'
 import type { ShardConfig } from './shard-config.ts'
 import { serverKey } from './server-key.ts'
 
@@ -48,7 +48,7 @@ export async function promote(deps: {
   } else if (standby) {
     await caughtUp(replica.sql, last)
   }
-  if (standby) await replica.sql`select pg_promote(true, 30)`
+  if (standby) await promoteServer(replica.sql)
   const generation = known.generation + 1
   // The fence of the old primary has reached its replicas as any other change.
   await allowWrites(replica.sql)
@@ -90,6 +90,19 @@ export async function promote(deps: {
   }
 }
 
+async function promoteServer(sql: Sql): Promise<void> {
+  try {
+    await sql`select pg_promote(true, 30)`
+  } catch (error) {
+    if (sqlState(error) !== '42501') throw error
+    throw new AppError(
+      'FORBIDDEN',
+      'The role may not promote a replica. Grant it pg_promote, or promote the replica by other means and run this again.',
+      { cause: error },
+    )
+  }
+}
+
 /**
  * Ends the life of a server that was the primary and does not know better: for whoever sees one again after a
  * promotion. Touches only a server that says itself to be an older generation of this very shard.
@@ -108,7 +121,10 @@ export async function fenceOldPrimary(
   return true
 }
 
-/** For the database, not the server: the catalog may lie in the same cluster. Ends the sessions that began before. */
+/**
+ * For the database, not the server: the catalog may lie in the same cluster. Ends the sessions of our role that began
+ * before; a person's own session may go on writing.
+ */
 async function forbidWrites(sql: Sql): Promise<bigint> {
   await sql.unsafe(`set default_transaction_read_only = off`)
   const [row] = await sql<{ name: string }[]>`select current_database() as name`
@@ -119,7 +135,7 @@ async function forbidWrites(sql: Sql): Promise<bigint> {
     const ended = await sql`
       select pg_terminate_backend(pid) from pg_stat_activity
       where datname = current_database() and pid <> pg_backend_pid() and backend_type = 'client backend'
-        and backend_start <= ${at?.now ?? ''}::text::timestamptz`
+        and backend_start <= ${at?.now ?? ''}::text::timestamptz and usename = current_user`
     if (ended.count === 0) break
     await setTimeout(20)
   }
@@ -134,7 +150,8 @@ async function allowWrites(sql: Sql): Promise<void> {
   // Sessions that were opened while it was forbidden remember that.
   await sql`
     select pg_terminate_backend(pid) from pg_stat_activity
-    where datname = current_database() and pid <> pg_backend_pid() and backend_type = 'client backend'`
+    where datname = current_database() and pid <> pg_backend_pid() and backend_type = 'client backend'
+      and usename = current_user`
 }
 
 async function stateOf(sql: Sql, shard: ShardId): Promise<{ standby: boolean; replayed: bigint }> {

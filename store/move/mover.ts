@@ -154,16 +154,18 @@ export function createMover(deps: MoverDeps): Mover {
     let before = move.syncedBefore
     for (let round = 1; ; round++) {
       const { copied, syncedBefore } = await sync(before, false)
-      await renewMove(catalog, move, 0)
       move = await setMove(catalog, move, { syncedBefore, rounds: 1 })
       before = syncedBefore
       await onStep?.('copied', move)
+      await renewMove(catalog, move, 0)
       if (copied <= smallRound || round >= roundsBeforeFence) break
     }
     const verified = await sync(before, true)
     before = verified.syncedBefore
     move = await setMove(catalog, move, { syncedBefore: before, rounds: 1 })
     await onStep?.('verified', move)
+    // The last moment for a pause: from here on it is quicker to end.
+    await renewMove(catalog, move, unsaved)
 
     for (let attempt = 1; ; attempt++) {
       const startedAt = performance.now()

@@ -62,13 +62,16 @@ export async function inTransaction<T>(
   let broken: Error | undefined
 
   const control = (text: string): Promise<Record<string, unknown>[] & { command: string }> => {
-    const query = pool.template.unsafe(text) as unknown as RawQuery
+    const pending = pool.template.unsafe(text)
+    const query = pending as unknown as RawQuery
     fail(query, pool.server)
     query.handler = () => {
       const cut = setTimeout(() => connection.destroy(), controlLimitMs)
       connection.execute(query, () => clearTimeout(cut))
     }
-    return query as never
+    // A query is sent when it is first awaited; the order of these must not depend on that.
+    void pending.execute()
+    return pending as never
   }
   const dispatch = (query: RawQuery): void => {
     fail(query, pool.server)
