@@ -1,0 +1,116 @@
+import { mkdirSync } from 'node:fs'
+import { readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import { z } from 'zod'
+import { AppError } from '../../core/errors.ts'
+import { parseShardId } from '../../core/ids.ts'
+import { processStart } from './process-identity.ts'
+
+/** What the CLI and processes with other roles need to reach the servers of a running product. Holds credentials. */
+const runInfo = z.object({
+  /** The GraphQL endpoint; absent where the gateway is not among the roles, and until it listens. */
+  url: z.string().optional(),
+  roles: z.array(z.string()),
+  shards: z.array(
+    z.object({
+      name: z.string().transform(parseShardId),
+      primaryUrl: z.string(),
+      replicaUrls: z.array(z.string()),
+    }),
+  ),
+  catalogUrl: z.string(),
+  jobsUrl: z.string().optional(),
+  /** Null: solo mode. */
+  redisUrl: z.string().nullable(),
+})
+
+const runFile = runInfo.extend({
+  pid: z.int(),
+  /** With the pid it names one process, since pids are used again. */
+  processStart: z.string(),
+  startedAt: z.string(),
+})
+
+export type RunInfo = z.input<typeof runInfo>
+export type RunFile = z.output<typeof runFile>
+
+export interface DataDirectoryClaim extends AsyncDisposable {
+  /** Writes `run.json`, mode 0600; again when something has changed. */
+  publish(info: RunInfo): Promise<void>
+}
+
+/**
+ * Makes the data directory this process's own until disposed. The lock is the kernel's, taken by SQLite on a file of no
+ * content: it ends with the process however that dies, so there is no stale one to judge, and nobody can slip in
+ * between judging and taking. @throws AppError CONFIG_INVALID if another process holds it, or it cannot be written
+ */
+export async function claimDataDirectory(dataDir: string): Promise<DataDirectoryClaim> {
+  const file = join(dataDir, 'run.json')
+  const lock = openLock(dataDir)
+  try {
+    lock.exec('begin exclusive')
+  } catch (cause) {
+    lock.close()
+    if (!isBusy(cause)) throw cannotWrite(dataDir, cause)
+    const owner = await readRunFile(dataDir)
+    throw new AppError(
+      'CONFIG_INVALID',
+      `Ledgerway already runs on ${dataDir}${owner === undefined ? '' : ` (process ${owner.pid}${owner.url === undefined ? '' : `, ${owner.url}`})`}. Stop it first, or set another DATA_DIR.`,
+      { cause },
+    )
+  }
+  await rm(file, { force: true }) // a dead process's
+  return {
+    async publish(info) {
+      const content: z.input<typeof runFile> = {
+        pid: process.pid,
+        processStart: processStart(process.pid) ?? '',
+        startedAt: new Date().toISOString(),
+        ...info,
+      }
+      await writeFile(`${file}.new`, `${JSON.stringify(content, undefined, 2)}\n`, { mode: 0o600 })
+      await rename(`${file}.new`, file)
+    },
+    async [Symbol.asyncDispose]() {
+      await rm(file, { force: true })
+      lock.close()
+    },
+  }
+}
+
+/** The running owner's file, or undefined if there is none, or its process has ended. */
+export async function readRunFile(dataDir: string): Promise<RunFile | undefined> {
+  const text = await readFile(join(dataDir, 'run.json'), 'utf8').catch(() => undefined)
+  if (text === undefined) return undefined
+  const parsed = runFile.safeParse(parseJson(text))
+  if (!parsed.success) return undefined
+  return processStart(parsed.data.pid) === parsed.data.processStart ? parsed.data : undefined
+}
+
+function openLock(dataDir: string): DatabaseSync {
+  try {
+    mkdirSync(dataDir, { recursive: true })
+    return new DatabaseSync(join(dataDir, 'run.lock'), { timeout: 0 })
+  } catch (cause) {
+    throw cannotWrite(dataDir, cause)
+  }
+}
+
+function cannotWrite(dataDir: string, cause: unknown): AppError {
+  const reason = cause instanceof Error ? cause.message : String(cause)
+  return new AppError('CONFIG_INVALID', `The data directory ${dataDir} cannot be written: ${reason}`, { cause })
+}
+
+/** SQLITE_BUSY */
+function isBusy(error: unknown): boolean {
+  return error instanceof Error && 'errcode' in error && error.errcode === 5
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
