@@ -18,6 +18,10 @@ import { AnswerData, type Answer } from './answer.ts'
 import type { JsonObject } from './json.ts'
 import type { Variables } from './variables.ts'
 
+/**
+ * What is missing where something must be is an error. A value that the supergraph does not show (an inaccessible enum
+ * value or type) is null without one, where null is allowed; `extensions.valueCompletion` tells of it, as Apollo's do.
+ */
 export function exactAnswer(
   schema: GraphQLSchema,
   operation: Operation,
@@ -26,19 +30,37 @@ export function exactAnswer(
   variables: Variables,
 ): Answer {
   try {
-    const { data: shaped, errors } = computeResponse({
+    const { data: shaped, errors: found } = computeResponse({
       operation,
       variables: { ...variables },
       input: data,
       introspectionHandling: (field) =>
         introspect(schema, definition, field.expandFragments().toSelectionNode(), [], variables),
     })
-    return { data: shaped == null ? null : new AnswerData(shaped), ...(errors.length === 0 ? {} : { errors }) }
+    const value: JsonObject | null = shaped ?? null
+    const { hidden = [], missing = [] } = Object.groupBy(found, ({ path = [] }) =>
+      isNullAt(value, path) ? 'hidden' : 'missing',
+    )
+    return {
+      data: value === null ? null : new AnswerData(value),
+      ...(missing.length === 0 ? {} : { errors: missing }),
+      ...(hidden.length === 0 ? {} : { extensions: { valueCompletion: hidden } }),
+    }
   } catch (error) {
     // A subgraph's answer that no schema allows, such as a single value for a list.
     if (error instanceof GraphQLError) return { errors: [error] }
     return { errors: [new GraphQLError('A subgraph answered with data that its schema does not allow.')] }
   }
+}
+
+/** Whether the answer has its null at this very place, and not further up. */
+function isNullAt(data: unknown, path: readonly (string | number)[]): boolean {
+  let value = data
+  for (const key of path) {
+    if (typeof value !== 'object' || value === null) return false
+    value = (value as Record<string | number, unknown>)[key]
+  }
+  return value === null
 }
 
 /** One introspection field of the root, answered from the schema. */

@@ -5,6 +5,7 @@
  */
 import type { ApolloServerOptionsWithGateway } from '@apollo/server'
 import {
+  GraphQLError,
   OperationTypeNode,
   parse,
   print,
@@ -161,22 +162,29 @@ export function createFederatedGateway(options: FederatedGatewayOptions): Federa
     return key
   }
 
+  /** The operation, or the error that says why it cannot be planned. */
   function compiled(
     runtime: Runtime,
     key: string,
     document: DocumentNode,
     name: string | undefined,
-  ): CompiledOperation {
-    return runtime.operation(name === undefined ? key : `${name}\n${key}`, document, name)
+  ): CompiledOperation | GraphQLError {
+    try {
+      return runtime.operation(name === undefined ? key : `${name}\n${key}`, document, name)
+    } catch (error) {
+      if (error instanceof GraphQLError) return error
+      throw error
+    }
   }
 
   function run(
     runtime: Runtime,
-    operation: CompiledOperation,
+    operation: CompiledOperation | GraphQLError,
     key: string,
     variables: Variables,
     context: RequestContext,
   ): Promise<Answer> | Answer {
+    if (operation instanceof GraphQLError) return { errors: [operation] }
     const errors = operation.checkVariables(variables)
     if (errors.length > 0) return { errors }
     if (operation.definition.operation === OperationTypeNode.MUTATION)
@@ -250,6 +258,7 @@ export function createFederatedGateway(options: FederatedGatewayOptions): Federa
     const { document, operationName, variables = {}, context } = args
     const runtime = serving()
     const operation = compiled(runtime, keyOf(document), document, operationName)
+    if (operation instanceof GraphQLError) return { errors: [operation] }
     const { primary } = operation
     if (primary === undefined) return asResult(await executeText(args))
     const errors = operation.checkVariables(variables)
@@ -263,7 +272,7 @@ export function createFederatedGateway(options: FederatedGatewayOptions): Federa
     const source = await executor(fetchRequest(call, { ...context, signal }), signal)
     if (!(Symbol.asyncIterator in source)) return source
 
-    async function answerEvent(event: ExecutionResult): Promise<ExecutionResult> {
+    const answerEvent = async (event: ExecutionResult): Promise<ExecutionResult> => {
       const data = isObject(event.data) ? event.data : {}
       const eventContext = contextOfEvent(context, signal, event, eventTimeoutMs)
       const answer = await runOnce(runtime, operation, variables, eventContext, data)
@@ -318,7 +327,9 @@ export function createFederatedGateway(options: FederatedGatewayOptions): Federa
       const document = parse(query)
       const [error] = validate(runtime.supergraph.schema, document)
       if (error !== undefined) throw error
-      return planText(compiled(runtime, query, document, operationName).queryPlan)
+      const operation = compiled(runtime, query, document, operationName)
+      if (operation instanceof GraphQLError) throw operation
+      return planText(operation.queryPlan)
     },
     urlOf: (subgraph) => current?.supergraph.subgraphs.find(({ name }) => name === subgraph)?.url,
     health: () => ({

@@ -108,7 +108,7 @@ export function compileOperation(
       const projected = projectionFor(conditionValues(conditionNames, definition, variables))(data)
       if (projected !== undefined)
         return { ...(errors.length === 0 ? {} : { errors }), data: new AnswerData(projected) }
-      const operation = operationFromDocument(supergraph.apiSchema, document, {
+      const operation = operationFromDocument(supergraph.plannedSchema, document, {
         validate: false,
         ...(operationName === undefined ? {} : { operationName }),
       })

@@ -4,8 +4,9 @@
  * the common case (one fragment applies, its fields present) writes text straight from the entity. Everything else
  * (several fragments, nested fragments, rewrites) builds the object as the specification of query plans says.
  */
-import type { FetchDataRewrite, QueryPlanFieldNode, QueryPlanSelectionNode } from '@apollo/query-planner'
+import type { FetchDataRewrite, QueryPlanSelectionNode } from '@apollo/query-planner'
 import type { GraphQLSchema } from 'graphql'
+import type { RequiredField } from '../planner/required-arguments.ts'
 import { isInheritedName, isObject, leafText, own, setOwn, type JsonObject } from './json.ts'
 import { mergeInto } from './merge.ts'
 import { applyRewrites, isOfType } from './rewrites.ts'
@@ -23,6 +24,8 @@ export interface Representations {
 
 interface TextField {
   readonly name: string
+  /** Its key in the data. */
+  readonly from: string
   /** `"name":` with the comma before it. */
   readonly prefix: string
   readonly fields: readonly TextField[] | undefined
@@ -70,7 +73,7 @@ export function compileRepresentations(
       if (fields?.length !== 2) return undefined
       const [first, second] = fields
       const key = first?.name === '__typename' ? second : first
-      const value = key === undefined || key.fields !== undefined ? undefined : entity[key.name]
+      const value = key === undefined || key.fields !== undefined ? undefined : entity[key.from]
       return typeof value === 'string' ? value : undefined
     },
     isBare(entity) {
@@ -112,7 +115,12 @@ function textFields(selections: readonly QueryPlanSelectionNode[]): readonly Tex
     if (isInheritedName(name) || fields.some((field) => field.name === name)) return undefined
     const nested = selection.selections === undefined ? undefined : textFields(selection.selections)
     if (selection.selections !== undefined && nested === undefined) return undefined
-    fields.push({ name, prefix: `${fields.length === 0 ? '' : ','}${JSON.stringify(name)}:`, fields: nested })
+    fields.push({
+      name,
+      from: sourceName(selection),
+      prefix: `${fields.length === 0 ? '' : ','}${JSON.stringify(name)}:`,
+      fields: nested,
+    })
   }
   return fields
 }
@@ -120,7 +128,7 @@ function textFields(selections: readonly QueryPlanSelectionNode[]): readonly Tex
 function objectText(source: JsonObject, fields: readonly TextField[]): string | undefined {
   let text = '{'
   for (const field of fields) {
-    const value = source[field.name]
+    const value = source[field.from]
     if (value === undefined) return undefined
     text += field.prefix + valueText(value, field.fields)
   }
@@ -145,7 +153,7 @@ function select(
   for (const selection of selections) {
     if (selection.kind === 'Field') {
       const name = responseName(selection)
-      const value = own(source, name)
+      const value = own(source, sourceName(selection))
       if (value === undefined) return null
       const nested = selection.selections
       setOwn(result, name, nested === undefined ? value : selectEach(schema, value, nested))
@@ -163,4 +171,5 @@ function selectEach(schema: GraphQLSchema, value: unknown, selections: readonly 
     : select(schema, value, selections)
 }
 
-const responseName = (field: QueryPlanFieldNode): string => field.alias ?? field.name
+const responseName = (field: RequiredField): string => field.alias ?? field.name
+const sourceName = (field: RequiredField): string => field.from ?? responseName(field)

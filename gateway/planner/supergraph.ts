@@ -1,11 +1,14 @@
 /**
  * A supergraph made ready for use: the schema clients see, the schema plans are executed against, and the planner.
- * Building one is the check that a supergraph is good; it throws, and nothing of it is kept.
+ * Building one is the check that a supergraph is good; it throws, and nothing of it is kept. The planner gets the
+ * supergraph prepared so that its plans are right where, from the text as it is, they would not be.
  */
 import { createHash } from 'node:crypto'
-import { Supergraph, type Schema } from '@apollo/federation-internals'
-import { QueryPlanner } from '@apollo/query-planner'
-import type { GraphQLSchema } from 'graphql'
+import { Supergraph, type Operation, type Schema } from '@apollo/federation-internals'
+import { QueryPlanner, type QueryPlan } from '@apollo/query-planner'
+import { parse, type GraphQLSchema } from 'graphql'
+import { separateRequiredArguments } from './required-arguments.ts'
+import { dropUnresolvableKeys } from './resolvable-keys.ts'
 
 export interface PlannableSupergraph {
   /** SHA-256 of the text: equal for equal supergraphs. */
@@ -13,27 +16,29 @@ export interface PlannableSupergraph {
   readonly sdl: string
   /** What clients see. One object per supergraph: it says which supergraph a validated document belongs to. */
   readonly schema: GraphQLSchema
-  /** The same in the planner's own model. */
-  readonly apiSchema: Schema
+  /** The same in the planner's own model, with what we added for it. */
+  readonly plannedSchema: Schema
   /** With everything inaccessible in it: representations may need types that no client sees. */
   readonly fullSchema: GraphQLSchema
-  readonly planner: QueryPlanner
+  plan(operation: Operation): QueryPlan
   readonly subgraphs: readonly { readonly name: string; readonly url: string }[]
 }
 
 /** @throws Error with the composition's own words when the text is no supergraph or needs what we cannot execute. */
 export function buildSupergraph(sdl: string): PlannableSupergraph {
-  const supergraph = Supergraph.build(sdl, { validateSupergraph: true })
-  const apiSchema = supergraph.apiSchema()
+  const given = Supergraph.build(sdl, { validateSupergraph: true })
+  const { document, restore } = separateRequiredArguments(dropUnresolvableKeys(parse(sdl, { noLocation: true })))
+  const planned = Supergraph.build(document, { validateSupergraph: false })
+  // Fetches carry their selections in full: fragments would collide when several fetches leave as one operation.
+  const planner = new QueryPlanner(planned, { reuseQueryFragments: false })
   return {
     id: supergraphId(sdl),
     sdl,
-    schema: apiSchema.toGraphQLJSSchema(),
-    apiSchema,
-    fullSchema: supergraph.schema.toGraphQLJSSchema(),
-    // Fetches carry their selections in full: fragments would collide when several fetches leave as one operation.
-    planner: new QueryPlanner(supergraph, { reuseQueryFragments: false }),
-    subgraphs: supergraph.subgraphsMetadata().map(({ name, url }) => ({ name, url: url ?? '' })),
+    schema: given.apiSchema().toGraphQLJSSchema(),
+    plannedSchema: planned.apiSchema(),
+    fullSchema: given.schema.toGraphQLJSSchema(),
+    plan: (operation) => restore(planner.buildQueryPlan(operation)),
+    subgraphs: given.subgraphsMetadata().map(({ name, url }) => ({ name, url: url ?? '' })),
   }
 }
 
