@@ -18,6 +18,11 @@ export const rights = {
   'job.submit': { company: 'own' },
   'key.read': { company: 'own' },
   'key.write': { company: 'own' },
+  'relationship.read': { company: 'own' },
+  'relationship.write': { company: 'own' },
+  'network.read': { company: 'any' },
+  'user.read': { company: 'own' },
+  'user.write': { company: 'own' },
   'ops.read': { company: 'none' },
 } as const satisfies Record<string, { company: 'any' | 'own' | 'none' }>
 

@@ -3,7 +3,7 @@ import { AppError } from '../core/errors.ts'
 import type { ShardSql, Store, StoreScope } from '../store/store.ts'
 import type { Company } from './company.ts'
 import { allShards, compareBytes, decodeCursor, encodeCursor, mergeSorted } from './merge.ts'
-import { companyColumns, companyOf, type CompanyRow } from './read-companies.ts'
+import { companyColumns, companyOf, type CompanyRow, isHere } from './read-companies.ts'
 import { searchQuery } from './search-text.ts'
 
 export const companyOrders = ['RELEVANCE', 'NAME', 'NEWEST'] as const
@@ -112,7 +112,8 @@ function companiesAfter(sql: ShardSql, { order, query, sector, after, limit }: C
       : sql`0`
   const matching = sql`
     ${query === null ? sql`true` : sql`c.search @@ ${query.prefix}::tsquery`}
-    and ${sector === null ? sql`true` : sql`c.sector = ${sector}`}`
+    and ${sector === null ? sql`true` : sql`c.sector = ${sector}`}
+    and ${isHere(sql)}`
   const behind = (rankColumn: PendingQuery<Row[]>, textColumn: PendingQuery<Row[]>) => {
     if (after === null) return sql`true`
     if (order === 'NEWEST') {

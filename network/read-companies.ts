@@ -24,6 +24,10 @@ export const companyColumns = (sql: ShardSql | ShardTx) => sql`
     from company_identifiers i where i.company_id = c.company_id
   ), '[]')::text as identifiers`
 
+/** While a company moves, two shards hold its row: reads that ask every shard take it from where it belongs. */
+export const isHere = (sql: ShardSql) => sql`
+  not exists (select 1 from company_places p where p.company_id = c.company_id and not p.here)`
+
 /** One statement for any number of companies of a shard; index: both primary keys. Unknown ids are left out. */
 export async function readCompanies(sql: ShardSql | ShardTx, companyIds: readonly CompanyId[]): Promise<Company[]> {
   const rows = await sql<CompanyRow[]>`
@@ -50,7 +54,8 @@ export async function readCompaniesByIdentifier(
     ) as k(scheme, value)
     join company_identifiers ci on ci.scheme = k.scheme and ci.value = k.value
     join companies c on c.company_id = ci.company_id
-    left join sectors s on s.code = c.sector`
+    left join sectors s on s.code = c.sector
+    where ${isHere(sql)}`
   return rows.map((row) => ({ identifier: { scheme: row.scheme, value: row.value }, company: companyOf(row) }))
 }
 

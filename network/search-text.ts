@@ -3,10 +3,14 @@
  * all capitals first. Done here and not in SQL, so that every shard agrees whatever its server's locale is.
  */
 export function fold(text: string): string {
-  return text
-    .normalize('NFKD')
-    .replaceAll(/\p{M}+/gu, '')
-    .toLowerCase()
+  return (
+    text
+      .normalize('NFKD')
+      .replaceAll(/\p{M}+/gu, '')
+      // Up, then down: so that `ß` is `ss`.
+      .toUpperCase()
+      .toLowerCase()
+  )
 }
 
 /** Runs of letters and digits, each apart: `BRK.B` is `brk` and `b`. */

@@ -1,8 +1,9 @@
-import type { ShardId } from '../core/ids.ts'
-import type { NewJob, Jobs } from '../jobs/jobs.ts'
+import { AppError } from '../core/errors.ts'
+import type { CompanyId, ShardId } from '../core/ids.ts'
+import type { Jobs, NewJob } from '../jobs/jobs.ts'
 import { type FeedRow, recordKinds } from '../ledger/feed.ts'
 import type { Store } from '../store/store.ts'
-import { readWebhooks } from '../webhooks/webhooks.ts'
+import { readWebhooks, type Webhook } from '../webhooks/webhooks.ts'
 import { wants } from './webhook-delivery.ts'
 
 const pageSize = 1_000
@@ -18,9 +19,17 @@ export function createWebhookFanout(deps: {
 }): (shard: ShardId, rows: readonly FeedRow[], signal: AbortSignal) => Promise<void> {
   const { store, jobs } = deps
 
-  return async (shard, rows, signal) => {
-    const companyIds = [...new Set(rows.map((row) => row.companyId))]
-    const webhooks = await store.onPrimary(shard, (sql) => readWebhooks(sql, companyIds))
+  /** From where each company is now: it may have moved since its row was written, and is not fed again there. */
+  async function webhooksOf(rows: readonly FeedRow[]): Promise<ReadonlyMap<CompanyId, readonly Webhook[]>> {
+    const byShard = Map.groupBy(new Set(rows.map((row) => row.companyId)), (companyId) => store.shardOf(companyId))
+    const parts = await Promise.all(
+      [...byShard].map(([shard, companyIds]) => store.onPrimary(shard, (sql) => readWebhooks(sql, companyIds))),
+    )
+    return new Map(parts.flatMap((part) => [...part]))
+  }
+
+  return async (_shard, rows, signal) => {
+    const webhooks = await webhooksOf(rows)
     let pending: NewJob[] = []
     const flush = async (): Promise<void> => {
       if (pending.length > 0) await jobs.submitMany(pending)
@@ -32,7 +41,11 @@ export function createWebhookFanout(deps: {
       for (let next = from; next < from + count;) {
         signal.throwIfAborted()
         const page = { from: next, end: from + count, limit: pageSize }
-        const records = await store.onPrimary(shard, (sql) => recordKinds(sql, companyId, page))
+        const records = await store.onPrimary(store.shardOf(companyId), (sql) => recordKinds(sql, companyId, page))
+        const last = records.at(-1)
+        // Just moving: the next try finds them.
+        if (last === undefined) throw new AppError('STALE_EPOCH', 'The records are not on their shard now.')
+        next = last.position + 1
         for (const { position, kind } of records) {
           for (const webhook of concerned.filter((candidate) => wants(candidate, kind))) {
             pending.push({
@@ -45,9 +58,6 @@ export function createWebhookFanout(deps: {
             if (pending.length >= jobsAtOnce) await flush()
           }
         }
-        // The company has moved away: its records are delivered from where it is now.
-        if (records.length === 0) break
-        next = (records.at(-1)?.position ?? next) + 1
       }
     }
     await flush()

@@ -26,6 +26,40 @@ export interface IdentifierInput {
   value: string
 }
 
+export interface InviteRelationshipInput {
+  as?: string | null | undefined
+  partnerId: string
+  role: RelationshipRole
+  kind: string
+  terms?: unknown | null | undefined
+  rating?: number | null | undefined
+}
+
+export interface PutUserInput {
+  companyId: string
+  userId?: string | null | undefined
+  name: string
+  email?: string | null | undefined
+  roles: readonly UserRole[]
+}
+
+export interface RateRelationshipInput {
+  id: string
+  as?: string | null | undefined
+  rating: number
+}
+
+export interface RelationshipActionInput {
+  id: string
+  as?: string | null | undefined
+}
+
+export type RelationshipOrder = 'NEWEST' | 'OLDEST' | 'RATING'
+
+export type RelationshipRole = 'BUYER' | 'SELLER'
+
+export type RelationshipStatus = 'INVITED' | 'ACTIVE' | 'SUSPENDED' | 'ENDED' | 'DECLINED'
+
 export interface SectorInput {
   code: string
   name: string
@@ -41,6 +75,27 @@ export interface UpdateCompanyInput {
   founded?: string | null | undefined
 }
 
+export type UserRole = 'OWNER' | 'MANAGER' | 'ACCOUNTANT' | 'AUDITOR' | 'MEMBER'
+
+export interface CompanyRelationshipsArgs {
+  first: number | null
+  after?: string | null | undefined
+  role?: RelationshipRole | null | undefined
+  status?: RelationshipStatus | null | undefined
+  kind?: string | null | undefined
+  orderBy: RelationshipOrder | null
+}
+
+export interface CompanyMutualPartnersArgs {
+  with: string
+  first: number | null
+}
+
+export interface CompanyNetworkArgs {
+  depth: number | null
+  limit: number | null
+}
+
 export interface MutationCreateCompanyArgs {
   input: CreateCompanyInput
 }
@@ -51,6 +106,43 @@ export interface MutationUpdateCompanyArgs {
 
 export interface MutationPutSectorsArgs {
   sectors: readonly SectorInput[]
+}
+
+export interface MutationInviteRelationshipArgs {
+  input: InviteRelationshipInput
+}
+
+export interface MutationAcceptRelationshipArgs {
+  input: RelationshipActionInput
+}
+
+export interface MutationDeclineRelationshipArgs {
+  input: RelationshipActionInput
+}
+
+export interface MutationSuspendRelationshipArgs {
+  input: RelationshipActionInput
+}
+
+export interface MutationResumeRelationshipArgs {
+  input: RelationshipActionInput
+}
+
+export interface MutationEndRelationshipArgs {
+  input: RelationshipActionInput
+}
+
+export interface MutationRateRelationshipArgs {
+  input: RateRelationshipInput
+}
+
+export interface MutationPutUserArgs {
+  input: PutUserInput
+}
+
+export interface MutationRemoveUserArgs {
+  companyId: string
+  userId: string
 }
 
 export interface QueryCompanyArgs {
@@ -70,14 +162,31 @@ export interface QueryCompaniesArgs {
   orderBy?: CompanyOrder | null | undefined
 }
 
+export interface QueryRelationshipArgs {
+  id: string
+}
+
 export interface Objects {
   Company: unknown
   CompanyConnection: unknown
   CompanyEdge: unknown
   CompanyPayload: unknown
+  Countersignature: unknown
   Identifier: unknown
+  MutualPartners: unknown
+  Network: unknown
+  NetworkEdge: unknown
+  NetworkNode: unknown
   PageInfo: unknown
+  Relationship: unknown
+  RelationshipConnection: unknown
+  RelationshipCount: unknown
+  RelationshipEdge: unknown
+  RelationshipPayload: unknown
+  RelationshipStats: unknown
   Sector: unknown
+  User: unknown
+  UserPayload: unknown
 }
 
 export interface Resolvers<Context, O extends Objects> {
@@ -92,6 +201,11 @@ export interface Resolvers<Context, O extends Objects> {
     founded?: Resolver<O['Company'], Record<string, never>, Context, string | null>
     createdAt?: Resolver<O['Company'], Record<string, never>, Context, string>
     updatedAt?: Resolver<O['Company'], Record<string, never>, Context, string>
+    relationships?: Resolver<O['Company'], CompanyRelationshipsArgs, Context, O['RelationshipConnection'] | null>
+    relationshipStats?: Resolver<O['Company'], Record<string, never>, Context, O['RelationshipStats'] | null>
+    mutualPartners?: Resolver<O['Company'], CompanyMutualPartnersArgs, Context, O['MutualPartners'] | null>
+    network?: Resolver<O['Company'], CompanyNetworkArgs, Context, O['Network'] | null>
+    users?: Resolver<O['Company'], Record<string, never>, Context, readonly O['User'][] | null>
   }
   CompanyConnection?: {
     edges?: Resolver<O['CompanyConnection'], Record<string, never>, Context, readonly O['CompanyEdge'][]>
@@ -106,6 +220,15 @@ export interface Resolvers<Context, O extends Objects> {
     company?: Resolver<O['CompanyPayload'], Record<string, never>, Context, O['Company']>
     position?: Resolver<O['CompanyPayload'], Record<string, never>, Context, string>
   }
+  Countersignature?: {
+    action?: Resolver<O['Countersignature'], Record<string, never>, Context, string>
+    byId?: Resolver<O['Countersignature'], Record<string, never>, Context, string>
+    recordId?: Resolver<O['Countersignature'], Record<string, never>, Context, string>
+    leaf?: Resolver<O['Countersignature'], Record<string, never>, Context, string>
+    receivedId?: Resolver<O['Countersignature'], Record<string, never>, Context, string | null>
+    receivedLeaf?: Resolver<O['Countersignature'], Record<string, never>, Context, string | null>
+    verified?: Resolver<O['Countersignature'], Record<string, never>, Context, boolean>
+  }
   Identifier?: {
     scheme?: Resolver<O['Identifier'], Record<string, never>, Context, string>
     value?: Resolver<O['Identifier'], Record<string, never>, Context, string>
@@ -114,6 +237,36 @@ export interface Resolvers<Context, O extends Objects> {
     createCompany: Resolver<unknown, MutationCreateCompanyArgs, Context, O['CompanyPayload']>
     updateCompany: Resolver<unknown, MutationUpdateCompanyArgs, Context, O['CompanyPayload']>
     putSectors: Resolver<unknown, MutationPutSectorsArgs, Context, readonly O['Sector'][]>
+    inviteRelationship: Resolver<unknown, MutationInviteRelationshipArgs, Context, O['RelationshipPayload']>
+    acceptRelationship: Resolver<unknown, MutationAcceptRelationshipArgs, Context, O['RelationshipPayload']>
+    declineRelationship: Resolver<unknown, MutationDeclineRelationshipArgs, Context, O['RelationshipPayload']>
+    suspendRelationship: Resolver<unknown, MutationSuspendRelationshipArgs, Context, O['RelationshipPayload']>
+    resumeRelationship: Resolver<unknown, MutationResumeRelationshipArgs, Context, O['RelationshipPayload']>
+    endRelationship: Resolver<unknown, MutationEndRelationshipArgs, Context, O['RelationshipPayload']>
+    rateRelationship: Resolver<unknown, MutationRateRelationshipArgs, Context, O['RelationshipPayload']>
+    putUser: Resolver<unknown, MutationPutUserArgs, Context, O['UserPayload']>
+    removeUser: Resolver<unknown, MutationRemoveUserArgs, Context, string>
+  }
+  MutualPartners?: {
+    total?: Resolver<O['MutualPartners'], Record<string, never>, Context, number>
+    companies?: Resolver<O['MutualPartners'], Record<string, never>, Context, readonly (O['Company'] | null)[]>
+  }
+  Network?: {
+    nodes?: Resolver<O['Network'], Record<string, never>, Context, readonly O['NetworkNode'][]>
+    edges?: Resolver<O['Network'], Record<string, never>, Context, readonly O['NetworkEdge'][]>
+    truncated?: Resolver<O['Network'], Record<string, never>, Context, boolean>
+  }
+  NetworkEdge?: {
+    relationshipId?: Resolver<O['NetworkEdge'], Record<string, never>, Context, string>
+    buyerId?: Resolver<O['NetworkEdge'], Record<string, never>, Context, string>
+    sellerId?: Resolver<O['NetworkEdge'], Record<string, never>, Context, string>
+    kind?: Resolver<O['NetworkEdge'], Record<string, never>, Context, string>
+    status?: Resolver<O['NetworkEdge'], Record<string, never>, Context, RelationshipStatus>
+  }
+  NetworkNode?: {
+    companyId?: Resolver<O['NetworkNode'], Record<string, never>, Context, string>
+    company?: Resolver<O['NetworkNode'], Record<string, never>, Context, O['Company'] | null>
+    distance?: Resolver<O['NetworkNode'], Record<string, never>, Context, number>
   }
   PageInfo?: {
     hasNextPage?: Resolver<O['PageInfo'], Record<string, never>, Context, boolean>
@@ -126,10 +279,68 @@ export interface Resolvers<Context, O extends Objects> {
     companyByIdentifier: Resolver<unknown, QueryCompanyByIdentifierArgs, Context, O['Company'] | null>
     companies: Resolver<unknown, QueryCompaniesArgs, Context, O['CompanyConnection']>
     sectors: Resolver<unknown, Record<string, never>, Context, readonly O['Sector'][]>
+    relationship: Resolver<unknown, QueryRelationshipArgs, Context, O['Relationship'] | null>
+  }
+  Relationship: {
+    __resolveReference: (reference: { readonly [key: string]: unknown }, context: Context) => Promise<O['Relationship'] | null>
+    id?: Resolver<O['Relationship'], Record<string, never>, Context, string>
+    buyerId?: Resolver<O['Relationship'], Record<string, never>, Context, string>
+    sellerId?: Resolver<O['Relationship'], Record<string, never>, Context, string>
+    buyer?: Resolver<O['Relationship'], Record<string, never>, Context, O['Company'] | null>
+    seller?: Resolver<O['Relationship'], Record<string, never>, Context, O['Company'] | null>
+    invitedBy?: Resolver<O['Relationship'], Record<string, never>, Context, O['Company'] | null>
+    suspendedBy?: Resolver<O['Relationship'], Record<string, never>, Context, O['Company'] | null>
+    kind?: Resolver<O['Relationship'], Record<string, never>, Context, string>
+    status?: Resolver<O['Relationship'], Record<string, never>, Context, RelationshipStatus>
+    terms?: Resolver<O['Relationship'], Record<string, never>, Context, unknown | null>
+    rating?: Resolver<O['Relationship'], Record<string, never>, Context, number | null>
+    invitedAt?: Resolver<O['Relationship'], Record<string, never>, Context, string>
+    activeAt?: Resolver<O['Relationship'], Record<string, never>, Context, string | null>
+    endedAt?: Resolver<O['Relationship'], Record<string, never>, Context, string | null>
+    updatedAt?: Resolver<O['Relationship'], Record<string, never>, Context, string>
+    countersignatures?: Resolver<O['Relationship'], Record<string, never>, Context, readonly O['Countersignature'][] | null>
+  }
+  RelationshipConnection?: {
+    edges?: Resolver<O['RelationshipConnection'], Record<string, never>, Context, readonly O['RelationshipEdge'][]>
+    nodes?: Resolver<O['RelationshipConnection'], Record<string, never>, Context, readonly O['Relationship'][]>
+    pageInfo?: Resolver<O['RelationshipConnection'], Record<string, never>, Context, O['PageInfo']>
+  }
+  RelationshipCount?: {
+    role?: Resolver<O['RelationshipCount'], Record<string, never>, Context, RelationshipRole>
+    status?: Resolver<O['RelationshipCount'], Record<string, never>, Context, RelationshipStatus>
+    count?: Resolver<O['RelationshipCount'], Record<string, never>, Context, number>
+  }
+  RelationshipEdge?: {
+    cursor?: Resolver<O['RelationshipEdge'], Record<string, never>, Context, string>
+    node?: Resolver<O['RelationshipEdge'], Record<string, never>, Context, O['Relationship']>
+  }
+  RelationshipPayload?: {
+    relationship?: Resolver<O['RelationshipPayload'], Record<string, never>, Context, O['Relationship']>
+    position?: Resolver<O['RelationshipPayload'], Record<string, never>, Context, string>
+  }
+  RelationshipStats?: {
+    total?: Resolver<O['RelationshipStats'], Record<string, never>, Context, number>
+    counts?: Resolver<O['RelationshipStats'], Record<string, never>, Context, readonly O['RelationshipCount'][]>
+    meanRatingGiven?: Resolver<O['RelationshipStats'], Record<string, never>, Context, number | null>
+    meanRatingReceived?: Resolver<O['RelationshipStats'], Record<string, never>, Context, number | null>
   }
   Sector: {
     __resolveReference: (reference: { readonly [key: string]: unknown }, context: Context) => Promise<O['Sector'] | null>
     code?: Resolver<O['Sector'], Record<string, never>, Context, string>
     name?: Resolver<O['Sector'], Record<string, never>, Context, string>
+  }
+  User: {
+    __resolveReference: (reference: { readonly [key: string]: unknown }, context: Context) => Promise<O['User'] | null>
+    id?: Resolver<O['User'], Record<string, never>, Context, string>
+    company?: Resolver<O['User'], Record<string, never>, Context, O['Company']>
+    name?: Resolver<O['User'], Record<string, never>, Context, string>
+    email?: Resolver<O['User'], Record<string, never>, Context, string | null>
+    roles?: Resolver<O['User'], Record<string, never>, Context, readonly UserRole[]>
+    createdAt?: Resolver<O['User'], Record<string, never>, Context, string>
+    updatedAt?: Resolver<O['User'], Record<string, never>, Context, string>
+  }
+  UserPayload?: {
+    user?: Resolver<O['UserPayload'], Record<string, never>, Context, O['User']>
+    position?: Resolver<O['UserPayload'], Record<string, never>, Context, string>
   }
 }

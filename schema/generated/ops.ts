@@ -100,7 +100,7 @@ export interface Resolvers<Context, O extends Objects> {
   Replica?: {
     name?: Resolver<O['Replica'], Record<string, never>, Context, string>
     healthy?: Resolver<O['Replica'], Record<string, never>, Context, boolean>
-    lagBytes?: Resolver<O['Replica'], Record<string, never>, Context, number | null>
+    lagMs?: Resolver<O['Replica'], Record<string, never>, Context, number | null>
   }
   Shard?: {
     name?: Resolver<O['Shard'], Record<string, never>, Context, string>

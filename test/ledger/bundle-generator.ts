@@ -1,4 +1,4 @@
-import { createHash, generateKeyPairSync, sign, type KeyObject } from 'node:crypto'
+import { createHash, createPrivateKey, createPublicKey, randomBytes, sign, type KeyObject } from 'node:crypto'
 
 /**
  * Writes ledger bundles from the format's page alone, with nothing of the product: the yardstick for its verifier. What
@@ -10,9 +10,10 @@ export interface TestKey {
   sign(name: string, text: string): string
 }
 
-export function testKey(): TestKey {
-  const { publicKey, privateKey } = generateKeyPairSync('ed25519')
-  const raw = rawPublic(publicKey)
+export function testKey(seed: Buffer = randomBytes(32)): TestKey {
+  const pkcs8 = Buffer.concat([Buffer.from('302e020100300506032b657004220420', 'hex'), seed])
+  const privateKey = createPrivateKey({ key: pkcs8, format: 'der', type: 'pkcs8' })
+  const raw = rawPublic(createPublicKey(privateKey))
   const keyId = (name: string): Buffer => sha256(`${name}\n`, Buffer.of(1), raw).subarray(0, 4)
   return {
     vkey: (name) => `${name}+${keyId(name).toString('hex')}+${Buffer.concat([Buffer.of(1), raw]).toString('base64')}`,

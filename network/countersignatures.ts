@@ -1,0 +1,77 @@
+import type { CompanyId } from '../core/ids.ts'
+import { originOf } from '../ledger/entry.ts'
+import { partnerOf, type RelationshipParts } from './relationship.ts'
+import { readTold, type Told } from './relationship-records.ts'
+import { comparePlaces, type RelationshipAction } from './relationship-rules.ts'
+
+/** One action, and what the other side's ledger holds of it. */
+export interface Countersignature {
+  readonly action: RelationshipAction
+  readonly by: CompanyId
+  readonly position: number
+  readonly leaf: string
+  readonly received: { readonly by: CompanyId; readonly position: number; readonly leaf: string } | null
+  /** The counterpart's ledger names this leaf, and the actor's ledger names the leaf of that. */
+  readonly verified: boolean
+}
+
+/** What is needed of a record in the stream of a relationship. */
+export interface StreamRecord {
+  readonly position: number
+  readonly kind: string
+  readonly data: string | null
+  readonly leaf: Buffer
+}
+
+interface Place {
+  readonly companyId: CompanyId
+  readonly position: number
+  readonly leaf: string
+  readonly told: Told
+}
+
+/**
+ * Holds the two ledgers' records of one relationship against each other. The leaves compared are those that stand in the
+ * ledgers, each chained and signed for itself: if both name the other's, neither company can later tell another story.
+ */
+export function countersignaturesOf(
+  deployment: string,
+  parts: RelationshipParts,
+  streams: ReadonlyMap<CompanyId, readonly StreamRecord[]>,
+): Countersignature[] {
+  const placesOf = (companyId: CompanyId): Place[] =>
+    (streams.get(companyId) ?? []).flatMap(({ position, kind, data, leaf }) => {
+      const told = readTold(companyId, kind, data)
+      return told === null ? [] : [{ companyId, position, leaf: leaf.toString('base64'), told }]
+    })
+  const places = new Map([parts.buyer, parts.seller].map((id) => [id, placesOf(id)]))
+  const answerTo = (place: Place, kind: 'received' | 'acknowledged', in_: CompanyId): Place | undefined =>
+    places
+      .get(in_)
+      ?.find(
+        ({ told }) =>
+          told.kind === kind &&
+          told.of.origin === originOf(deployment, place.companyId) &&
+          told.of.position === place.position,
+      )
+  const names = (answer: Place | undefined, place: Place): boolean =>
+    answer !== undefined && answer.told.kind !== 'action' && answer.told.of.leaf === place.leaf
+
+  return [...places.values()]
+    .flat()
+    .flatMap((place) => (place.told.kind === 'action' ? [{ place, placed: place.told.placed }] : []))
+    .sort((a, b) => comparePlaces(a.placed, b.placed))
+    .map(({ place, placed }) => {
+      const partner = partnerOf(parts, place.companyId)
+      const received = answerTo(place, 'received', partner)
+      const acknowledged = received === undefined ? undefined : answerTo(received, 'acknowledged', place.companyId)
+      return {
+        action: placed.action,
+        by: place.companyId,
+        position: place.position,
+        leaf: place.leaf,
+        received: received === undefined ? null : { by: partner, position: received.position, leaf: received.leaf },
+        verified: received !== undefined && names(received, place) && names(acknowledged, received),
+      }
+    })
+}

@@ -1,0 +1,78 @@
+import type { CompanyId } from '../../core/ids.ts'
+import { createShardLoader } from '../../loaders/keyed.ts'
+import type { LoaderFactory, LoaderFamily } from '../../loaders/registry.ts'
+import type { StreamRecord } from '../../network/countersignatures.ts'
+import type { Page } from '../../network/list-companies.ts'
+import {
+  noStats,
+  readPartners,
+  readRelationshipPages,
+  readRelationshipStats,
+  type RelationshipListing,
+  type RelationshipStats,
+} from '../../network/read-relationships.ts'
+import type { Relationship, RelationshipId } from '../../network/relationship.ts'
+import { readEdges } from '../../network/relationship-edges.ts'
+import { readRelationshipStreams } from '../../network/relationship-records.ts'
+import { readUsers, type User } from '../../network/users.ts'
+
+/** One side's edge. */
+export interface EdgeKey {
+  readonly companyId: CompanyId
+  readonly id: RelationshipId
+}
+
+const edgeText = ({ companyId, id }: EdgeKey): string => `${companyId} ${id}`
+
+export const edgeOf: LoaderFactory<EdgeKey, Relationship | null> = (context) =>
+  createShardLoader<EdgeKey, Relationship | null>(context, {
+    companyOf: ({ companyId }) => companyId,
+    textOf: edgeText,
+    load: async (sql, keys) => new Map((await readEdges(sql, keys)).map((edge) => [edgeText(edge), edge])),
+    missing: null,
+  })
+
+/** The same page of many companies: loaders of one set of arguments each. */
+export const relationshipPage: LoaderFamily<RelationshipListing, CompanyId, Page<Relationship>> = (context, listing) =>
+  createShardLoader<CompanyId, Page<Relationship>>(context, {
+    companyOf: (id) => id,
+    textOf: (id) => id,
+    load: (sql, ids) => readRelationshipPages(sql, ids, listing),
+    missing: { edges: [], hasNextPage: false },
+  })
+
+export const relationshipStats: LoaderFactory<CompanyId, RelationshipStats> = (context) =>
+  createShardLoader<CompanyId, RelationshipStats>(context, {
+    companyOf: (id) => id,
+    textOf: (id) => id,
+    load: readRelationshipStats,
+    missing: noStats,
+  })
+
+export const partnersOf: LoaderFactory<CompanyId, ReadonlySet<CompanyId>> = (context) =>
+  createShardLoader<CompanyId, ReadonlySet<CompanyId>>(context, {
+    companyOf: (id) => id,
+    textOf: (id) => id,
+    load: readPartners,
+    missing: new Set<CompanyId>(),
+  })
+
+/** What one company's ledger holds of a relationship. */
+export const relationshipRecords: LoaderFactory<EdgeKey, readonly StreamRecord[]> = (context) =>
+  createShardLoader<EdgeKey, readonly StreamRecord[]>(context, {
+    companyOf: ({ companyId }) => companyId,
+    textOf: edgeText,
+    load: async (sql, keys) => {
+      const streams = await readRelationshipStreams(sql, keys)
+      return new Map(keys.map((key) => [edgeText(key), streams.get(key) ?? []]))
+    },
+    missing: [],
+  })
+
+export const usersOf: LoaderFactory<CompanyId, readonly User[]> = (context) =>
+  createShardLoader<CompanyId, readonly User[]>(context, {
+    companyOf: (id) => id,
+    textOf: (id) => id,
+    load: readUsers,
+    missing: [],
+  })

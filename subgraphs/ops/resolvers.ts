@@ -1,0 +1,132 @@
+import { authorize, can } from '../../access/rights.ts'
+import type { Tickets } from '../../access/tickets.ts'
+import { AppError } from '../../core/errors.ts'
+import { type CompanyId, parseCompanyId } from '../../core/ids.ts'
+import type { Job } from '../../jobs/job.ts'
+import type { Jobs, QueueCounts } from '../../jobs/jobs.ts'
+import type { QueueClass as JobClass } from '../../jobs/queues.ts'
+import type { Ledger } from '../../ledger/ledger.ts'
+import { lockCompany } from '../../network/lock-company.ts'
+import type { JobState, Objects, QueueClass, Resolvers } from '../../schema/generated/ops.ts'
+import type { Store } from '../../store/store.ts'
+import type { Webhook, Webhooks } from '../../webhooks/webhooks.ts'
+import type { SubgraphContext } from '../context.ts'
+import { parseWebhookId, webhookId, webhooksOf } from './loaders.ts'
+import { readShards, type ShardHealth } from './shards.ts'
+
+interface OpsObjects extends Objects {
+  Company: { id: CompanyId }
+  CreateWebhookPayload: { webhook: Webhook; secret: string }
+  Job: Job
+  Queue: QueueCounts
+  Replica: ShardHealth['replicas'][number]
+  Shard: ShardHealth
+  StreamTicket: { ticket: string; expiresAt: string }
+  Webhook: Webhook
+}
+
+const maxJobs = 100
+
+export function createOpsResolvers(deps: {
+  store: Store
+  ledger: Ledger
+  jobs: Jobs
+  webhooks: Webhooks
+  tickets: Tickets
+}): Resolvers<SubgraphContext, OpsObjects> {
+  const { store, ledger, jobs, webhooks, tickets } = deps
+  return {
+    Query: {
+      shards: (_, _args, { principal, scope }) => {
+        authorize(principal, 'ops.read')
+        return readShards(store, scope)
+      },
+      queues: (_, _args, { principal }) => {
+        authorize(principal, 'ops.read')
+        return jobs.counts()
+      },
+      jobs: (_, { first, queue, state }, { principal }) => {
+        authorize(principal, 'job.read')
+        const count = first ?? 20
+        if (count > maxJobs) {
+          throw new AppError('LIST_TOO_LONG', `first is at most ${maxJobs}.`, { details: { maximum: maxJobs } })
+        }
+        if (count < 0) throw new AppError('BAD_USER_INPUT', 'first: must not be negative')
+        return jobs.list({
+          first: count,
+          ...(queue == null ? {} : { queue: jobClass(queue) }),
+          ...(state == null ? {} : { state: state.toLowerCase() as Lowercase<JobState> }),
+          ...(principal.kind === 'company' ? { companyId: principal.companyId } : {}),
+        })
+      },
+      job: async (_, { id }, { principal }) => {
+        authorize(principal, 'job.read')
+        const job = await jobs.get(id)
+        // Whether a job of this id exists is for its company and administrators to know.
+        const isTheirs =
+          principal.kind === 'admin' || (job?.companyId != null && can(principal, 'job.read', job.companyId))
+        return isTheirs ? job : null
+      },
+    },
+    Mutation: {
+      submitJob: (_, { input: { name, companyId, queue, arguments: args } }, { principal, actor }) => {
+        const id = parseCompanyId(companyId)
+        authorize(principal, 'job.submit', id)
+        return jobs.submit({
+          name,
+          companyId: id,
+          submittedBy: actor,
+          ...(queue == null ? {} : { queue: jobClass(queue) }),
+          ...(args == null ? {} : { arguments: args }),
+        })
+      },
+      createWebhook: async (_, { input }, context) => {
+        const companyId = parseCompanyId(input.companyId)
+        authorize(context.principal, 'webhook.write', companyId)
+        const { value, position } = await ledger.change(
+          companyId,
+          async (tx) => {
+            await lockCompany(tx, companyId)
+            const made = await webhooks.create(tx, { companyId, url: input.url, kinds: input.kinds ?? [] })
+            const { id, url, kinds } = made.webhook
+            const data = { webhook: id, url, kinds: [...kinds] }
+            const record = { kind: 'webhook.created', source: 'ledgerway', stream: `webhook/${id}`, data }
+            return { value: made, records: [{ ...record, actor: context.actor }] }
+          },
+          context.scope,
+        )
+        context.wrote(position)
+        return value
+      },
+      createStreamTicket: async (_, _args, { principal }) => {
+        const { ticket, expiresAt } = await tickets.issue(principal)
+        return { ticket, expiresAt: expiresAt.toISOString() }
+      },
+    },
+    Job: {
+      queue: ({ queue }) => queue.toUpperCase() as QueueClass,
+      state: ({ state }) => state.toUpperCase() as JobState,
+      company: ({ companyId }) => (companyId === null ? null : { id: companyId }),
+    },
+    Queue: {
+      class: ({ class: name }) => name.toUpperCase() as QueueClass,
+    },
+    Company: {
+      __resolveReference: async ({ id }) => ({ id: parseCompanyId(String(id)) }),
+      webhooks: ({ id }, _args, { principal, loaders }) => {
+        authorize(principal, 'webhook.read', id)
+        return loaders.get(webhooksOf).load(id)
+      },
+    },
+    Webhook: {
+      __resolveReference: async (reference, { principal, loaders }) => {
+        const { companyId, id } = parseWebhookId(String(reference['id']))
+        authorize(principal, 'webhook.read', companyId)
+        return (await loaders.get(webhooksOf).load(companyId)).find((webhook) => webhook.id === id) ?? null
+      },
+      id: webhookId,
+    },
+  }
+}
+
+const jobClass = (queue: QueueClass): JobClass => queue.toLowerCase() as Lowercase<QueueClass>

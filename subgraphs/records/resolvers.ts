@@ -1,0 +1,163 @@
+import { authorize } from '../../access/rights.ts'
+import { AppError } from '../../core/errors.ts'
+import { type CompanyId, parseCompanyId, parseRecordId } from '../../core/ids.ts'
+import type { JsonObject } from '../../core/json/canonical.ts'
+import { decodeCursor, encodeCursor } from '../../events/cursor.ts'
+import type { Follower } from '../../events/follow.ts'
+import { originOf } from '../../ledger/entry.ts'
+import type { Ledger } from '../../ledger/ledger.ts'
+import { maxRecordsPerAppend } from '../../ledger/limits.ts'
+import type { PageArguments } from '../../ledger/read.ts'
+import type { LedgerRecord } from '../../ledger/record.ts'
+import { ledgerHead, recordByPlace, recordPage } from '../../loaders/ledger.ts'
+import type { LedgerRecordsArgs, Objects, Resolvers } from '../../schema/generated/records.ts'
+import type { Store } from '../../store/store.ts'
+import type { Connection, PageInfo } from '../connection.ts'
+import type { SubgraphContext } from '../context.ts'
+
+interface RecordObjects extends Objects {
+  AppendRecordsPayload: { records: readonly LedgerRecord[]; position: string }
+  Company: { id: CompanyId }
+  Ledger: { companyId: CompanyId }
+  PageInfo: PageInfo
+  Record: LedgerRecord
+  RecordAppended: { cursor: string; record: LedgerRecord }
+  RecordConnection: Connection<LedgerRecord>
+  RecordEdge: { cursor: string; node: LedgerRecord }
+}
+
+const maxPage = 100
+const defaultPage = 20
+const maxFilterValues = 100
+
+export function createRecordsResolvers(deps: {
+  store: Store
+  ledger: Ledger
+  follower: Follower<LedgerRecord>
+}): Resolvers<SubgraphContext, RecordObjects> {
+  const { store, ledger, follower } = deps
+  return {
+    Query: {
+      record: (_, { id }, context) => loadRecord(id, context),
+    },
+    Mutation: {
+      appendRecords: async (_, { input }, context) => {
+        const companyId = parseCompanyId(input.companyId)
+        authorize(context.principal, 'ledger.append', companyId)
+        if (input.records.length > maxRecordsPerAppend) {
+          throw new AppError('LIST_TOO_LONG', `An append has at most ${maxRecordsPerAppend} records.`, {
+            details: { maximum: maxRecordsPerAppend },
+          })
+        }
+        const { records, position } = await ledger.append(
+          companyId,
+          {
+            expected: input.expected ?? [],
+            // The ledger itself looks at what the data is, and refuses what is not an object.
+            records: input.records.map((record) => ({
+              ...record,
+              data: record.data as JsonObject,
+              actor: context.actor,
+            })),
+          },
+          context.scope,
+        )
+        const token = context.wrote(position)
+        for (const record of records) context.loaders.get(recordByPlace).prime(record, record)
+        return { records, position: token }
+      },
+    },
+    Subscription: {
+      recordAppended: {
+        subscribe: async (_, { companyId, kinds, after }, { principal, request }) => {
+          const id = parseCompanyId(companyId)
+          authorize(principal, 'ledger.read', id)
+          refuseLongFilter([kinds])
+          return eventsOf(
+            await follower.follow(id, {
+              signal: request.signal,
+              ...(after == null ? {} : { after }),
+              ...(kinds == null ? {} : { kinds }),
+            }),
+          )
+        },
+        resolve: (event) => event,
+      },
+    },
+    Company: {
+      __resolveReference: async ({ id }) => ({ id: parseCompanyId(String(id)) }),
+      ledger: ({ id }, _, { principal }) => {
+        authorize(principal, 'ledger.read', id)
+        return { companyId: id }
+      },
+    },
+    Ledger: {
+      origin: ({ companyId }) => originOf(store.deployment, companyId),
+      size: async ({ companyId }, _, { loaders }) => (await loaders.get(ledgerHead).load(companyId))?.size ?? 0,
+      head: async ({ companyId }, _, { loaders }) =>
+        (await loaders.get(ledgerHead).load(companyId))?.leaf?.toString('base64') ?? null,
+      records: async ({ companyId }, args, { loaders }) => {
+        const page = await loaders.member(recordPage, pageArguments(companyId, args)).load(companyId)
+        const edges = (page?.records ?? []).map((record) => ({
+          cursor: encodeCursor(companyId, record.position),
+          node: record,
+        }))
+        return {
+          edges,
+          nodes: edges.map(({ node }) => node),
+          pageInfo: {
+            hasNextPage: page?.hasNextPage ?? false,
+            hasPreviousPage: page?.hasPreviousPage ?? false,
+            startCursor: edges.at(0)?.cursor ?? null,
+            endCursor: edges.at(-1)?.cursor ?? null,
+          },
+        }
+      },
+    },
+    Record: {
+      __resolveReference: (reference, context) => loadRecord(String(reference['id']), context),
+      data: ({ data }) => (data === null ? null : (JSON.parse(data) as unknown)),
+      leaf: ({ leaf }) => leaf.toString('base64'),
+      previousLeaf: ({ previousLeaf }) => previousLeaf.toString('base64'),
+      company: ({ companyId }) => ({ id: companyId }),
+    },
+  }
+}
+
+async function loadRecord(id: string, { principal, loaders }: SubgraphContext): Promise<LedgerRecord | null> {
+  const place = parseRecordId(id)
+  authorize(principal, 'ledger.read', place.companyId)
+  return loaders.get(recordByPlace).load(place)
+}
+
+/** @throws AppError LIST_TOO_LONG | BAD_USER_INPUT | INVALID_CURSOR */
+function pageArguments(companyId: CompanyId, { first, after, last, before, filter }: LedgerRecordsArgs): PageArguments {
+  if (first != null && last != null) throw new AppError('BAD_USER_INPUT', 'A page takes either first or last.')
+  const count = last ?? first ?? defaultPage
+  if (count > maxPage) {
+    throw new AppError('LIST_TOO_LONG', `A page holds at most ${maxPage} records.`, { details: { maximum: maxPage } })
+  }
+  if (count < 1) throw new AppError('BAD_USER_INPUT', `${last == null ? 'first' : 'last'}: at least 1`)
+  refuseLongFilter([filter?.kinds, filter?.streams, filter?.sources])
+  return {
+    ...(last == null ? { first: count } : { last: count }),
+    after: after == null ? null : decodeCursor(companyId, after),
+    before: before == null ? null : decodeCursor(companyId, before),
+    filter: filter ?? null,
+  }
+}
+
+function refuseLongFilter(lists: readonly (readonly string[] | null | undefined)[]): void {
+  if (lists.some((list) => (list?.length ?? 0) > maxFilterValues)) {
+    throw new AppError('LIST_TOO_LONG', `A filter has at most ${maxFilterValues} values.`, {
+      details: { maximum: maxFilterValues },
+    })
+  }
+}
+
+/** One event a record. Leaving is said by the request's signal, which the follower hears. */
+async function* eventsOf(
+  batches: AsyncIterable<{ readonly records: readonly { readonly cursor: string; readonly record: LedgerRecord }[] }>,
+): AsyncGenerator<{ cursor: string; record: LedgerRecord }> {
+  for await (const { records } of batches) yield* records
+}

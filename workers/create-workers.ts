@@ -1,0 +1,111 @@
+import type { CompanyId, ShardId } from '../core/ids.ts'
+import type { Logger } from '../core/log.ts'
+import type { Service } from '../core/service.ts'
+import type { Bus } from '../events/bus.ts'
+import type { ChangeStream } from '../events/change-stream.ts'
+import type { JobsConnection } from '../jobs/backend.ts'
+import { announceJob } from '../jobs/follow-job.ts'
+import type { Jobs } from '../jobs/jobs.ts'
+import { createProcessing } from '../jobs/processing.ts'
+import type { QueueClass } from '../jobs/queues.ts'
+import { createFeedConsumer } from '../ledger/feed-consumer.ts'
+import { type ConsumerLag, consumerLags } from '../ledger/feed-cursor.ts'
+import type { ShardSql, Store } from '../store/store.ts'
+import type { Webhooks } from '../webhooks/webhooks.ts'
+import { createRelay, relayLag } from './relay.ts'
+import { createVerifyLedger, type NewOpsRecord, type VerifyStored } from './verify-ledger.ts'
+import { createWebhookDelivery, type DeliverableRecord } from './webhook-delivery.ts'
+import { createWebhookFanout } from './webhook-fanout.ts'
+import { createWebhookSender } from './webhook-request.ts'
+
+export interface WorkersDeps {
+  readonly store: Store
+  readonly bus: Bus
+  /** Started by the caller. */
+  readonly changes: ChangeStream
+  readonly jobs: Jobs
+  readonly jobsConnection: JobsConnection
+  readonly webhooks: Webhooks
+  readonly readRecord: (sql: ShardSql, companyId: CompanyId, position: number) => Promise<DeliverableRecord | undefined>
+  readonly verify: VerifyStored
+  readonly append: (companyId: CompanyId, record: NewOpsRecord) => Promise<unknown>
+  /** Disables the webhook and appends `webhook.disabled`, in one transaction. */
+  readonly disableWebhook: (companyId: CompanyId, webhookId: string, reason: string) => Promise<void>
+  /** Development only: webhooks to addresses of our own network. */
+  readonly allowPrivateWebhooks: boolean
+  readonly slots?: Partial<Record<QueueClass, number>>
+  readonly logger: Logger
+}
+
+export interface WorkersHealth {
+  readonly relay: readonly { shard: ShardId; head: number; waiting: boolean }[]
+  readonly consumers: readonly (ConsumerLag & { shard: ShardId })[]
+}
+
+export interface Workers extends Service {
+  /** Wakes the relay of this process; what the ledger calls after a commit. */
+  nudge(shard: ShardId): void
+  health(): Promise<WorkersHealth>
+}
+
+/** Everything that one process of the role `workers` runs. Any number of such processes share the work. */
+export function createWorkers(deps: WorkersDeps): Workers {
+  const { store, bus, changes, jobs, webhooks, logger } = deps
+  const stack = new AsyncDisposableStack()
+  const relay = stack.use(createRelay({ store, bus, logger: logger.child({ part: 'relay' }) }))
+
+  const sender = stack.use(createWebhookSender({ allowPrivate: deps.allowPrivateWebhooks }))
+  const processing = stack.use(
+    createProcessing({
+      connection: deps.jobsConnection,
+      processors: {
+        verifyLedger: createVerifyLedger({ verify: deps.verify, append: deps.append, logger }),
+        deliverWebhook: createWebhookDelivery({
+          store,
+          webhooks,
+          sender,
+          readRecord: deps.readRecord,
+          disable: deps.disableWebhook,
+          logger,
+        }),
+      },
+      logger: logger.child({ part: 'jobs' }),
+      onChange: announceJob(bus),
+      ...(deps.slots === undefined ? {} : { slots: deps.slots }),
+    }),
+  )
+
+  const fanout = stack.use(
+    createFeedConsumer({
+      store,
+      logger: logger.child({ part: 'webhooks' }),
+      name: 'webhooks',
+      begin: 'first',
+      handle: createWebhookFanout({ store, jobs }),
+    }),
+  )
+
+  return {
+    nudge: (shard) => relay.nudge(shard),
+    async start() {
+      await relay.start()
+      await fanout.start()
+      stack.use(
+        changes.subscribe({ change: ({ shard }) => fanout.nudge(shard), reset: (shard) => fanout.nudge(shard) }),
+      )
+      await processing.start()
+    },
+    async health() {
+      const lags = await Promise.allSettled(
+        store.shards.map(async (shard) =>
+          (await store.onPrimary(shard, consumerLags)).map((lag) => ({ ...lag, shard })),
+        ),
+      )
+      return {
+        relay: await relayLag(store),
+        consumers: lags.flatMap((result) => (result.status === 'fulfilled' ? result.value : [])),
+      }
+    },
+    [Symbol.asyncDispose]: () => stack.disposeAsync(),
+  }
+}
