@@ -6,8 +6,9 @@ import type { Ledger, NewRecord } from '../ledger/ledger.ts'
 import { readRecordPages } from '../ledger/read.ts'
 import type { ShardTx, Store, StoreScope } from '../store/store.ts'
 import { lockCompany } from './lock-company.ts'
+import { forEachAtOnce } from './at-once.ts'
 import { partnerOf } from './relationship.ts'
-import { addAction } from './relationship-edges.ts'
+import { addAction, readKnownActions } from './relationship-edges.ts'
 import { acknowledgedRecord, deliveredKinds, readTold, receivedRecord, type Told } from './relationship-records.ts'
 import { anyParked, park, parkedOf, touchParked, unpark } from './relationship-parking.ts'
 
@@ -89,6 +90,20 @@ export function createCounterparts(deps: { store: Store; ledger: Ledger; logger:
     for (let start = 0; start < deliveries.length; start += maxDelivered) {
       const batch = deliveries.slice(start, start + maxDelivered)
       try {
+        // Most of what comes twice (again after a crash, or written by an import) is recognised without a transaction.
+        const known = await store.onPrimary(
+          store.shardOf(partner),
+          (sql) =>
+            readKnownActions(
+              sql,
+              partner,
+              batch.map(({ told }) => ({ id: told.parts.id, ...told.placed })),
+            ),
+          scope,
+        )
+        if (batch.every(({ told }, i) => (told.kind === 'action' ? known[i] !== null : known[i] === 'acknowledged'))) {
+          continue
+        }
         await ledger.change(
           partner,
           async (tx) => {
@@ -139,8 +154,9 @@ export function createCounterparts(deps: { store: Store; ledger: Ledger; logger:
             ? await onOwnShard(companyId, (tx) => touchParked(tx, companyId, [...byPartner.keys()]), scope)
             : [],
         )
-        await forEach(
+        await forEachAtOnce(
           [...byPartner].filter(([partner]) => !waiting.has(partner)),
+          maxAtOnce,
           async ([partner, theirs]) => {
             const failure = await deliverTo(partner, companyId, theirs, scope)
             if (failure === null) return
@@ -155,7 +171,7 @@ export function createCounterparts(deps: { store: Store; ledger: Ledger; logger:
     async retryParked(shard, scope) {
       const parked = await store.onPrimary(shard, parkedOf, scope)
       let left = 0
-      await forEach(parked, async ({ companyId, partnerId, fromPosition, touched }) => {
+      await forEachAtOnce(parked, maxAtOnce, async ({ companyId, partnerId, fromPosition, touched }) => {
         for (let at = fromPosition; ;) {
           const { deliveries, next } = await read(companyId, at, Number.MAX_SAFE_INTEGER, partnerId, scope)
           const failure = await deliverTo(partnerId, companyId, deliveries, scope)
@@ -172,12 +188,4 @@ export function createCounterparts(deps: { store: Store; ledger: Ledger; logger:
       return left
     },
   }
-}
-
-async function forEach<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
-  const queue = items.values()
-  const workers = Array.from({ length: Math.min(maxAtOnce, items.length) }, async () => {
-    for (const item of queue) await work(item)
-  })
-  await Promise.all(workers)
 }

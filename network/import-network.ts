@@ -1,0 +1,202 @@
+import { AppError, isAppError } from '../core/errors.ts'
+import { type CompanyId, uuidv5 } from '../core/ids.ts'
+import { originOf } from '../ledger/entry.ts'
+import type { Ledger } from '../ledger/ledger.ts'
+import type { LedgerRecord } from '../ledger/record.ts'
+import type { Store } from '../store/store.ts'
+import type { CompanyCommands } from './companies.ts'
+import { forEachAtOnce } from './at-once.ts'
+import { readCompanies } from './read-companies.ts'
+import { type RelationshipId, type RelationshipParts, relationshipId } from './relationship.ts'
+import { addFirstActions } from './relationship-edges.ts'
+import { actionRecord, receivedRecord } from './relationship-records.ts'
+import { checkedRating } from './relationships.ts'
+import type { PlacedAction } from './relationship-rules.ts'
+
+/**
+ * Imports a network of ratings (`rater,ratee,rating,at` with a header, `at` in Unix seconds): each rater is a buyer, each
+ * ratee a seller, each rating an agreed relationship with an edge and a ledger record on both sides.
+ *
+ * Lines go by in windows, so memory is bounded by the window. In a window every company's part is one transaction: first
+ * the buyers', whose records' places and leaves the sellers' records then name. Ids and keys are derived from the lines:
+ * importing again, or after a crash, adds what is missing and nothing else.
+ */
+export interface NetworkImport {
+  readonly lines: number
+  readonly companiesCreated: number
+  /** Relationships that were not there before. */
+  readonly created: number
+  readonly bad: number
+}
+
+export interface NetworkImportOptions {
+  /** Called after every window: how far it is safe to `skip` next time. */
+  readonly onProgress?: (linesDone: number) => void
+  readonly onBadLine?: (line: number, message: string) => void
+  /** Data lines to leave out, because an earlier run got that far. */
+  readonly skip?: number
+  readonly windowLines?: number
+  readonly signal?: AbortSignal
+}
+
+interface Trade {
+  readonly line: number
+  readonly id: RelationshipId
+  readonly parts: RelationshipParts
+  readonly placed: PlacedAction
+}
+
+const namespace = '6f0fd5c4-2b8b-5c0c-9c55-1d6c8f2a7e11'
+export const traderScheme = 'otc-trader'
+const tradeKind = 'trade'
+const importActor = 'import'
+const header = 'rater,ratee,rating,at'
+/** Transactions at once: enough to keep every shard busy. */
+const maxAtOnce = 16
+/** Relationships of one transaction. */
+const maxPerChange = 500
+
+export const traderId = (number: string): CompanyId => uuidv5(namespace, `${traderScheme}:${number}`) as CompanyId
+
+export async function importNetwork(
+  deps: { store: Store; ledger: Ledger; companies: CompanyCommands },
+  lines: AsyncIterable<string>,
+  options: NetworkImportOptions = {},
+): Promise<NetworkImport> {
+  const { skip = 0, windowLines = 10_000, signal } = options
+  const total = { lines: 0, companiesCreated: 0, created: 0, bad: 0 }
+  let window: { trades: Trade[]; traders: Set<string> } = { trades: [], traders: new Set() }
+  let inWindow = 0
+
+  async function flush(): Promise<void> {
+    total.companiesCreated += await createTraders(deps, [...window.traders])
+    total.created += await writeTrades(deps, window.trades)
+    window = { trades: [], traders: new Set() }
+    inWindow = 0
+    options.onProgress?.(total.lines)
+  }
+
+  for await (const line of lines) {
+    if (line.trim() === '' || line.trim() === header) continue
+    total.lines += 1
+    if (total.lines <= skip) continue
+    signal?.throwIfAborted()
+    try {
+      const { rater, ratee, ...trade } = parseTrade(line, total.lines)
+      window.trades.push(trade)
+      window.traders.add(rater).add(ratee)
+    } catch (error) {
+      if (!isAppError(error)) throw error
+      total.bad += 1
+      options.onBadLine?.(total.lines, error.message)
+    }
+    inWindow += 1
+    if (inWindow >= windowLines) await flush()
+  }
+  if (inWindow > 0) await flush()
+  return total
+}
+
+/** @throws AppError BAD_USER_INPUT */
+function parseTrade(text: string, line: number): Trade & { rater: string; ratee: string } {
+  const [, rater, ratee, rating, at] = /^(\d{1,9}),(\d{1,9}),(-?\d{1,2}),(\d{1,11})(?:\.\d+)?\s*$/.exec(text) ?? []
+  if (rater === undefined || ratee === undefined) {
+    throw new AppError('BAD_USER_INPUT', `The line is not "${header}", all whole numbers.`)
+  }
+  const parts = { buyer: traderId(rater), seller: traderId(ratee), kind: tradeKind }
+  const placed: PlacedAction = {
+    action: 'establish',
+    actor: parts.buyer,
+    // The first of its relationship: a relationship that is there already keeps its own story.
+    clock: 1,
+    at: new Date(Number(at) * 1000).toISOString(),
+    terms: null,
+    rating: checkedRating(Number(rating)),
+  }
+  return { line, rater, ratee, parts, id: relationshipId(parts), placed }
+}
+
+async function createTraders(
+  { store, companies }: { store: Store; companies: CompanyCommands },
+  traders: readonly string[],
+): Promise<number> {
+  const byId = new Map(traders.map((number) => [traderId(number), number]))
+  const results = await store.read([...byId.keys()], async (sql, ids) => readCompanies(sql, ids))
+  for (const result of results) {
+    if (!result.ok) throw result.error
+    for (const { id } of result.value) byId.delete(id)
+  }
+  let created = 0
+  await forEachAtOnce([...byId], maxAtOnce, async ([id, number]) => {
+    try {
+      const identifiers = [{ scheme: traderScheme, value: number }]
+      await companies.create({ id, name: `OTC trader ${number}`, identifiers }, { actor: importActor })
+      created += 1
+    } catch (error) {
+      // Another import made it meanwhile.
+      if (!isAppError(error, 'ALREADY_EXISTS')) throw error
+    }
+  })
+  return created
+}
+
+async function writeTrades(deps: { store: Store; ledger: Ledger }, trades: readonly Trade[]): Promise<number> {
+  let created = 0
+  const records = new Map<RelationshipId, LedgerRecord>()
+  await forEachAtOnce(
+    chunksBy(trades, ({ parts }) => parts.buyer),
+    maxAtOnce,
+    async ([buyer, own]) => {
+      const { value: theirs, records: receipts } = await deps.ledger.change(buyer, async (tx) => {
+        const { same } = await addFirstActions(tx, buyer, own)
+        const told = own.filter(({ id }) => same.has(id))
+        // With a key each: what was appended by an earlier run is answered with the first receipt.
+        const records = told.map(({ id, placed }) => ({
+          ...actionRecord(id, placed, importActor),
+          key: `import:${id}`,
+        }))
+        return { value: told, records }
+      })
+      for (const [i, { id }] of theirs.entries()) {
+        const receipt = receipts[i]
+        if (receipt === undefined) continue
+        records.set(id, receipt)
+        if (!receipt.duplicate) created += 1
+      }
+    },
+  )
+  await forEachAtOnce(
+    chunksBy(trades, ({ parts }) => parts.seller),
+    maxAtOnce,
+    async ([seller, theirs]) => {
+      const told = theirs.filter(({ id }) => records.has(id))
+      if (told.length === 0) return
+      await deps.ledger.change(seller, async (tx) => {
+        const { added } = await addFirstActions(tx, seller, told)
+        return {
+          value: undefined,
+          records: told.flatMap(({ id, placed, parts }) => {
+            const receipt = records.get(id)
+            if (receipt === undefined || !added.has(id)) return []
+            const { position, leaf } = receipt
+            const origin = originOf(deps.store.deployment, parts.buyer)
+            return [receivedRecord(id, placed, { origin, position, leaf: leaf.toString('base64') })]
+          }),
+        }
+      })
+    },
+  )
+  return created
+}
+
+/** One side's trades, at most so many together, in the order of the lines and each relationship once. */
+function chunksBy(trades: readonly Trade[], sideOf: (trade: Trade) => CompanyId): [CompanyId, Trade[]][] {
+  const once = new Map<RelationshipId, Trade>()
+  for (const trade of trades) if (!once.has(trade.id)) once.set(trade.id, trade)
+  return [...Map.groupBy(once.values(), sideOf)].flatMap(([companyId, own]) =>
+    Array.from({ length: Math.ceil(own.length / maxPerChange) }, (_, i): [CompanyId, Trade[]] => [
+      companyId,
+      own.slice(i * maxPerChange, (i + 1) * maxPerChange),
+    ]),
+  )
+}
