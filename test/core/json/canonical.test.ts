@@ -85,3 +85,35 @@ test('canonical text is stable: parsed and written again it is the same', () => 
     }),
   )
 })
+
+test('a payload is written as any other JSON is, whatever its keys are like', () => {
+  const key = fc.oneof(fc.string(), fc.string({ unit: 'binary' }), fc.nat(30).map(String), fc.constant('__proto__'))
+  const tree = fc.letrec((tie) => ({
+    value: fc.oneof(
+      { maxDepth: 4 },
+      fc.string(),
+      fc.integer(),
+      fc.boolean(),
+      fc.constant(null),
+      tie('list'),
+      tie('object'),
+    ),
+    list: fc.array(tie('value'), { maxLength: 4 }),
+    object: fc.uniqueArray(fc.tuple(key, tie('value')), { maxLength: 5, selector: ([name]) => name }).map((entries) => {
+      const object: Record<string, unknown> = {}
+      for (const [name, value] of entries) Object.defineProperty(object, name, { value, enumerable: true })
+      return object
+    }),
+  }))
+  fc.assert(
+    fc.property(tree.object, (value) => {
+      const before = JSON.stringify(value)
+      const text = thrown(() => canonicalPayload(value))
+      const expected = thrown(() => canonicalJson(value))
+      // What differs are only the ledger's further rules: here, U+0000.
+      expect(before.includes('\\u0000') ? 'refused' : text).toEqual(before.includes('\\u0000') ? 'refused' : expected)
+      expect(JSON.stringify(value)).toBe(before)
+    }),
+    { numRuns: 1000 },
+  )
+})
