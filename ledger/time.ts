@@ -25,6 +25,6 @@ export function parseTime(text: string, field: string): string {
 
 function refusal(field: string): AppError {
   return new AppError('BAD_USER_INPUT', `${field} is an ISO 8601 time with an offset, "2026-01-31T12:00:00.000Z".`, {
-    details: { field },
+    details: { path: `$.${field}` },
   })
 }

@@ -1,0 +1,107 @@
+import { AppError, isAppError } from '../../core/errors.ts'
+import type { CompanyId } from '../../core/ids.ts'
+import type { Logger } from '../../core/log.ts'
+import type { ShardSql, Store } from '../../store/store.ts'
+import { originOf } from '../entry.ts'
+import { signCheckpoint } from '../proof/checkpoint.ts'
+import type { Keyring } from '../proof/keyring.ts'
+import { rootFromTiles } from '../tile-math.ts'
+import type { SignedTree, SignerState } from './signer-state.ts'
+import { storeTiles, tileReader } from './tiles.ts'
+
+export interface StoredCheckpoint {
+  readonly companyId: CompanyId
+  readonly size: number
+  /** The signed note. */
+  readonly note: string
+}
+
+export interface CheckpointSigner {
+  /**
+   * The checkpoint of the ledger as it is now, signed unless it was already; null while the ledger is empty.
+   * @throws AppError LEDGER_CORRUPT when the tree is smaller than, or another than, what was signed before: nothing is
+   * signed then, and the alarm is raised
+   */
+  sign(companyId: CompanyId): Promise<StoredCheckpoint | null>
+  /** Ledgers whose last signing was refused. */
+  refused(): readonly CompanyId[]
+}
+
+const attempts = 10
+
+export function createCheckpointSigner(deps: {
+  store: Store
+  keyring: Keyring
+  /** All of them have to agree; the first decides between signers. */
+  states: readonly SignerState[]
+  logger: Logger
+  /** A refusal: somebody has to look at this. MUST NOT throw. */
+  onAlarm?: (companyId: CompanyId, error: AppError) => void
+}): CheckpointSigner {
+  const { store, keyring, states, logger, onAlarm = () => {} } = deps
+  const alarmed = new Map<CompanyId, AppError>()
+
+  async function signOnce(sql: ShardSql, companyId: CompanyId): Promise<StoredCheckpoint | null | 'again'> {
+    const [ledger] = await sql<{ size: number; signed: number | null; note: string | null }[]>`
+      select h.size, c.size as signed, c.note from ledger_heads h
+      left join lateral (
+        select size, note from ledger_checkpoints where company_id = h.company_id order by size desc limit 1
+      ) c on true
+      where h.company_id = ${companyId}`
+    if (ledger === undefined) return null
+    const { size } = ledger
+    const origin = originOf(store.deployment, companyId)
+    if (ledger.note !== null && ledger.signed === size) return { companyId, size, note: ledger.note }
+
+    const last = await Promise.all(states.map((state) => state.last(origin)))
+    if (size === 0 && last.every((tree) => tree === null)) return null
+    await storeTiles(sql, companyId, size)
+    const read = tileReader(sql, companyId)
+    const root = Buffer.from(await rootFromTiles(size, read))
+    for (const tree of last) {
+      if (tree === null) continue
+      if (tree.size > size) throw refusal(companyId, `has ${size} records, and ${tree.size} were signed`)
+      const then = tree.size === size ? root : await rootFromTiles(tree.size, read)
+      if (!tree.root.equals(then))
+        throw refusal(companyId, `is not the one whose first ${tree.size} records were signed`)
+    }
+
+    // The state first: what goes out is never ahead of what a restarted signer knows.
+    const next: SignedTree = { size, root }
+    for (const [index, state] of states.entries()) {
+      if (!(await state.advance(origin, last[index] ?? null, next))) return 'again'
+    }
+    const note = signCheckpoint({ origin, size, root }, keyring.signers(origin))
+    await sql`
+      insert into ledger_checkpoints (company_id, size, note)
+      select ${companyId}, ${size}, ${note} where exists (select from ledger_heads where company_id = ${companyId} and here)
+      on conflict do nothing`
+    return { companyId, size, note }
+  }
+
+  return {
+    async sign(companyId) {
+      try {
+        for (let attempt = 1; attempt <= attempts; attempt++) {
+          const signed = await store.onPrimary(store.shardOf(companyId), (sql) => signOnce(sql, companyId))
+          if (signed === 'again') continue
+          alarmed.delete(companyId)
+          return signed
+        }
+        throw new AppError('OVERLOADED', 'Other signers were faster each time; try again.')
+      } catch (error) {
+        if (isAppError(error, 'LEDGER_CORRUPT')) {
+          alarmed.set(companyId, error)
+          logger.error({ companyId, alarm: 'checkpoint-refused', error }, error.message)
+          onAlarm(companyId, error)
+        }
+        throw error
+      }
+    },
+    refused: () => [...alarmed.keys()],
+  }
+}
+
+function refusal(companyId: CompanyId, what: string): AppError {
+  return new AppError('LEDGER_CORRUPT', `No checkpoint is signed: the ledger ${what}.`, { details: { companyId } })
+}

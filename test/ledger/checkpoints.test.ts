@@ -1,0 +1,231 @@
+import { mkdtempSync, rmSync, writeFileSync, readFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import type { CompanyId } from '../../core/ids.ts'
+import { silentLogger } from '../../core/log.ts'
+import { createCheckpointFollower } from '../../ledger/checkpoints/follow.ts'
+import { readCheckpoints } from '../../ledger/checkpoints/read.ts'
+import { createCheckpointSigner, type CheckpointSigner } from '../../ledger/checkpoints/signer.ts'
+import { catalogSignerState, fileSignerState, type SignerState } from '../../ledger/checkpoints/signer-state.ts'
+import { treeHash, verifyConsistency, verifyInclusion } from '../../ledger/merkle.ts'
+import { openCheckpoint, readCheckpoint } from '../../ledger/proof/checkpoint.ts'
+import { parseKeyring } from '../../ledger/proof/keyring.ts'
+import { formatSkey, newSeed, parseVkey } from '../../ledger/proof/keys.ts'
+import { verifyTlogProof } from '../../ledger/proof/tlog-proof.ts'
+import { createProofs, type Proofs } from '../../ledger/proofs.ts'
+import { verifyStored } from '../../ledger/verify-stored.ts'
+import { createWorld, record, type World } from './world.ts'
+
+let world: World
+const oldKey = formatSkey('old', newSeed())
+const keyring = parseKeyring(oldKey)
+let signer: CheckpointSigner
+let proofs: Proofs
+beforeAll(async () => {
+  world = await createWorld()
+  signer = createCheckpointSigner({
+    store: world.store,
+    keyring,
+    states: [catalogSignerState(world.store.catalog)],
+    logger: silentLogger,
+  })
+  proofs = createProofs({ store: world.store, signer })
+})
+afterAll(() => world[Symbol.asyncDispose]())
+
+const grow = async (companyId: CompanyId, count: number): Promise<void> => {
+  for (let left = count; left > 0; left -= 1000) {
+    await world.ledger.append(companyId, { records: Array.from({ length: Math.min(left, 1000) }, () => record()) })
+  }
+}
+
+const leavesOf = (companyId: CompanyId): Promise<Buffer[]> =>
+  world.sql(companyId, async (sql) => {
+    const rows = await sql<{ leaf: Buffer }[]>`
+      select leaf from ledger_records where company_id = ${companyId} order by position`
+    return rows.map(({ leaf }) => leaf)
+  })
+
+test('a checkpoint is a signed note over exactly the tree of the records', async () => {
+  const companyId = await world.company()
+  await grow(companyId, 299)
+  const signed = await signer.sign(companyId)
+  const opened = openCheckpoint(signed!.note, [parseVkey(keyring.vkey(`test/${companyId}`))!])
+  expect(opened).toMatchObject({ kind: 'verified', checkpoint: { origin: `test/${companyId}`, size: 300 } })
+  expect(readCheckpoint(signed!.note)?.root).toEqual(treeHash(await leavesOf(companyId)))
+  expect(await signer.sign(companyId)).toEqual(signed)
+})
+
+test('the smallest stored checkpoint that is large enough is found, and none is signed for that', async () => {
+  const companyId = await world.company()
+  await signer.sign(companyId)
+  await grow(companyId, 4)
+  await signer.sign(companyId)
+  await grow(companyId, 4)
+  const find = (atLeast: number | null) =>
+    world.sql(companyId, async (sql) => (await readCheckpoints(sql, [{ companyId, atLeast }]))[0]?.size)
+  expect(await Promise.all([0, 1, 2, 5, 6, null].map(find))).toEqual([1, 1, 5, 5, undefined, 5])
+})
+
+test('proofs for every kind of index and pair of sizes verify, across tiles that are complete and that are not', async () => {
+  const companyId = await world.company()
+  for (const size of [3, 255, 256, 257, 700]) {
+    const [row] = await world.sql(
+      companyId,
+      (sql) => sql`select size from ledger_heads where company_id = ${companyId}`,
+    )
+    await grow(companyId, size - row!['size'])
+    await signer.sign(companyId)
+  }
+  const leaves = await leavesOf(companyId)
+  const sizes = [1, 2, 3, 128, 255, 256, 257, 511, 512, 513, 700]
+  for (const size of sizes) {
+    const root = treeHash(leaves.slice(0, size))
+    for (const index of [0, 1, 127, 255, 256, 300, size - 1].filter((one) => one < size)) {
+      const proof = await proofs.inclusionProof(companyId, index, size)
+      expect(verifyInclusion({ index, size, leaf: leaves[index]!, proof, root })).toBe(true)
+    }
+    for (const size2 of sizes.filter((one) => one >= size)) {
+      const proof = await proofs.consistencyProof(companyId, size, size2)
+      const root2 = treeHash(leaves.slice(0, size2))
+      expect(verifyConsistency({ size1: size, size2, root1: root, root2, proof })).toBe(true)
+    }
+  }
+  await expect(proofs.inclusionProof(companyId, 700, 700)).rejects.toMatchObject({ code: 'BAD_USER_INPUT' })
+  await expect(proofs.inclusionProof(companyId, 0, 701)).rejects.toMatchObject({ code: 'NOT_FOUND' })
+})
+
+test('a proof in a ledger of 70,000 records takes at most five statements', async () => {
+  const companyId = await world.company()
+  await grow(companyId, 69_999)
+  await signer.sign(companyId)
+  let statements = 0
+  const scope = { onStatement: () => (statements += 1) }
+  const proof = await proofs.recordProof(companyId, 12_345, scope)
+  expect(statements).toBeLessThanOrEqual(5)
+  expect(verifyTlogProof(proof!, [parseVkey(keyring.vkey(`test/${companyId}`))!])).toMatchObject({
+    kind: 'verified',
+    index: 12_345,
+  })
+  statements = 0
+  await proofs.consistencyProof(companyId, 300, 69_000, scope)
+  expect(statements).toBeLessThanOrEqual(5)
+  expect((await verifyStored({ ...world, keyring }, companyId)).firstBreak).toBeNull()
+})
+
+test('a record that no checkpoint covers yet gets one with its proof; one that does not exist gets none', async () => {
+  const companyId = await world.company()
+  const proof = await proofs.recordProof(companyId, 0)
+  expect(verifyTlogProof(proof!, [parseVkey(keyring.vkey(`test/${companyId}`))!]).kind).toBe('verified')
+  expect(await proofs.recordProof(companyId, 1)).toBeNull()
+})
+
+describe('a tree that was put back or forked is not signed', () => {
+  const damage: [string, (companyId: CompanyId) => Promise<unknown>][] = [
+    [
+      'smaller',
+      (companyId) =>
+        world.sql(companyId, async (sql) => {
+          await sql`delete from ledger_records where company_id = ${companyId} and position >= 5`
+          await sql`delete from ledger_checkpoints where company_id = ${companyId}`
+          await sql`update ledger_heads set size = 5, leaf =
+            (select leaf from ledger_records where company_id = ${companyId} and position = 4)
+            where company_id = ${companyId}`
+        }),
+    ],
+    [
+      'forked',
+      async (companyId) => {
+        await world.sql(companyId, async (sql) => {
+          await sql`delete from ledger_records where company_id = ${companyId} and position >= 5`
+          await sql`delete from ledger_checkpoints where company_id = ${companyId}`
+          await sql`update ledger_heads set size = 5, leaf =
+            (select leaf from ledger_records where company_id = ${companyId} and position = 4)
+            where company_id = ${companyId}`
+        })
+        await grow(companyId, 8)
+      },
+    ],
+  ]
+  test.each(damage)('%s, whichever of the two states remembers it', async (_, harm) => {
+    const directory = mkdtempSync(join(tmpdir(), 'ledgerway-state-'))
+    const path = join(directory, 'signed')
+    try {
+      for (const kept of ['catalog', 'file'] as const) {
+        const companyId = await world.company()
+        await grow(companyId, 9)
+        using file = fileSignerState(path)
+        const catalog = catalogSignerState(world.store.catalog)
+        const alarms: string[] = []
+        const start = (states: SignerState[]) =>
+          createCheckpointSigner({
+            store: world.store,
+            keyring,
+            states,
+            logger: silentLogger,
+            onAlarm: (company) => alarms.push(company),
+          })
+        await start([catalog, file]).sign(companyId)
+        await harm(companyId)
+        const again = start(kept === 'file' ? [file] : [catalog])
+        await expect(again.sign(companyId)).rejects.toMatchObject({ code: 'LEDGER_CORRUPT' })
+        expect(alarms).toEqual([companyId])
+        expect(again.refused()).toEqual([companyId])
+        expect(await world.sql(companyId, (sql) => readCheckpoints(sql, [{ companyId, atLeast: null }]))).toEqual([])
+      }
+    } finally {
+      rmSync(directory, { recursive: true })
+    }
+  })
+})
+
+test('what the file remembers survives a restart and a torn last line', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'ledgerway-state-'))
+  const path = join(directory, 'signed')
+  const tree = (size: number) => ({ size, root: Buffer.alloc(32, size) })
+  try {
+    using first = fileSignerState(path)
+    await first.advance('d/a', null, tree(1))
+    await first.advance('d/a', tree(1), tree(2))
+    writeFileSync(path, `${readFileSync(path, 'utf8')}d/a 3 AAAA`)
+    using second = fileSignerState(path)
+    expect(await second.last('d/a')).toEqual(tree(2))
+    await second.advance('d/b', null, tree(7))
+    using third = fileSignerState(path)
+    expect([await third.last('d/a'), await third.last('d/b')]).toEqual([tree(2), tree(7)])
+  } finally {
+    rmSync(directory, { recursive: true })
+  }
+})
+
+test('while a key is being replaced both sign, and what the old one alone has signed stays valid', async () => {
+  const companyId = await world.company()
+  const before = await signer.sign(companyId)
+  await grow(companyId, 1)
+  const both = parseKeyring(`${formatSkey('new', newSeed())}\n${oldKey}`)
+  const after = await createCheckpointSigner({
+    store: world.store,
+    keyring: both,
+    states: [catalogSignerState(world.store.catalog)],
+    logger: silentLogger,
+  }).sign(companyId)
+  const origin = `test/${companyId}`
+  for (const vkey of [keyring.vkey(origin), both.vkey(origin)]) {
+    expect(openCheckpoint(after!.note, [parseVkey(vkey)!]).kind).toBe('verified')
+  }
+  expect(openCheckpoint(before!.note, [parseVkey(keyring.vkey(origin))!]).kind).toBe('verified')
+  expect((await verifyStored({ ...world, keyring: both }, companyId)).firstBreak).toBeNull()
+})
+
+test('the follower signs what the feed says has grown', async () => {
+  const companyId = await world.company()
+  const shard = world.store.shardOf(companyId)
+  await world.sql(companyId, (sql) => sql`select * from feed_round(1000, false)`)
+  await using follower = createCheckpointFollower({ store: world.store, signer, logger: silentLogger, pollMs: 50 })
+  await follower.start()
+  follower.nudge(shard)
+  await expect
+    .poll(() => world.sql(companyId, (sql) => readCheckpoints(sql, [{ companyId, atLeast: 1 }])), { timeout: 10_000 })
+    .toHaveLength(1)
+})
