@@ -222,7 +222,7 @@ export function createKeyRing(deps: {
       const rows = await asking(
         catalog<Row[]>`
           select * from access_keys
-          where ${companyId === undefined ? catalog`true` : catalog`company_id = ${companyId}`}
+          where ${companyId ?? null}::text is null or company_id = ${companyId ?? null}
           order by key_id desc limit ${Math.min(Math.max(first, 1), 1000)}`,
       )
       return rows.map(infoOf)

@@ -6,11 +6,18 @@ import {
   OperationTypeNode,
 } from 'graphql'
 import type { AnswerCache, LoadStamp } from '../cache/answer-cache.ts'
-import { coversPosition, decodePosition, encodePosition, mergePositions, type PositionToken } from '../core/position.ts'
+import {
+  coversPosition,
+  decodePosition,
+  encodePosition,
+  mergePositions,
+  noPosition,
+  type PositionToken,
+} from '../core/position.ts'
 import type { RequestContext } from '../core/request.ts'
 import { type CachePolicy, cachePolicy } from './cache-hints.ts'
 import { principalKey } from './credentials.ts'
-import { tagReader } from './entity-tags.ts'
+import { mutationTags, tagReader } from './entity-tags.ts'
 import { KeptText, textAndValue } from './answer-text.ts'
 import type { CurrentSchema, LoadedSchema } from './schema.ts'
 
@@ -34,6 +41,16 @@ export type AnswerLookup =
 /** Whole answers to queries, by the rules of `@cacheControl` and of who may see what. */
 export interface AnswerCaching {
   lookUp(operation: CacheableOperation): Promise<AnswerLookup>
+  /**
+   * Forgets what a mutation answers with, before its answer goes out: what it changed beside the ledgers nobody else tells
+   * of, and of the rest the change feed tells some milliseconds later.
+   */
+  mutated(mutation: {
+    document: DocumentNode
+    operation: OperationDefinitionNode
+    data: unknown
+    written: readonly string[]
+  }): Promise<void>
 }
 
 const bypass: AnswerLookup = { state: 'bypass' }
@@ -88,6 +105,15 @@ export function createAnswerCaching(deps: {
         void cache.put(key, kept, stamp)
         return headerOf(policy, 0)
       }
+    },
+
+    async mutated({ document, operation, data, written }) {
+      const loaded = schema.get()
+      if (loaded === undefined || data == null) return
+      const held = tagReader(loaded.api, loaded.hints, document, operation)(textAndValue(data).value)
+      const tags = new Set([...held, ...mutationTags(loaded.api, loaded.hints, document, operation)])
+      const position = written.map(decodePosition).reduce(mergePositions, noPosition)
+      if (tags.size > 0) await cache.invalidate([...tags], position)
     },
   }
 }

@@ -124,11 +124,14 @@ function operationPlugin(
           for (const error of errors) requestIds.set(error, context.requestId)
         },
 
-        async willSendResponse({ request, response, operation, operationName }) {
+        async willSendResponse({ request, response, document, operation, operationName }) {
           const { headers } = response.http
           if (response.body.kind === 'single') {
             const result = response.body.singleResult
             ownWrites.note(context.principal, context.written)
+            if (document !== undefined && operation?.operation === OperationTypeNode.MUTATION) {
+              await caching?.mutated({ document, operation, data: result.data, written: context.written })
+            }
             const position = positionAfter(request.http?.headers.get(positionHeader), context.written)
             if (position !== undefined) headers.set(positionHeader, position)
             const extensions = {

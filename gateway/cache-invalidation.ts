@@ -2,12 +2,12 @@ import type { AnswerCache } from '../cache/answer-cache.ts'
 import { mergePositions, noPosition, parseLsn, type PositionToken } from '../core/position.ts'
 import type { Change } from '../events/change.ts'
 import type { ChangeStream } from '../events/change-stream.ts'
-import { anyTag, companies, entityTag } from './entity-tags.ts'
+import { anyTag, companies, companyTag } from './entity-tags.ts'
 
 /** What a change of one company's ledger makes invalid. */
 export function tagsOfChange({ companyId, kinds }: Pick<Change, 'companyId' | 'kinds'>): string[] {
   const profile = kinds.some((kind) => kind.startsWith('company.'))
-  return [anyTag, entityTag('Company', companyId), ...(profile ? [companies] : [])]
+  return [anyTag, companyTag(companyId), ...(profile ? [companies] : [])]
 }
 
 /**

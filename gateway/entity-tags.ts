@@ -27,9 +27,13 @@ export const anyTag = 'any'
 /** All companies, and every list of them: a new or renamed company may belong into it. */
 export const companies = 'Company:*'
 
-export const entityTag = (type: string, key: string): string => `${type}:${key}`
-/** Only companies are told of as a collection; any change may concern any other. */
-export const collectionTag = (type: string): string => (type === 'Company' ? companies : anyTag)
+const companyType = 'Company'
+export const companyTag = (companyId: string): string => `${companyType}:${companyId}`
+/** Everything of a type. The change feed only tells of companies; of other types only mutations do. */
+const collectionTag = (type: string): string => `${type}:*`
+
+/** A list or a null at the root: what may come to belong there is told of by the feed for companies, else by any change. */
+const rootTags = (type: string): string[] => (type === companyType ? [companies] : [collectionTag(type), anyTag])
 
 interface Place {
   /** Response name -> what is below it. */
@@ -40,22 +44,27 @@ interface Place {
   single: boolean
 }
 
+/** What a mutation may have changed without a trace in any ledger: all that is of the types it answers with. */
+export function mutationTags(
+  schema: GraphQLSchema,
+  hints: CacheHints,
+  document: DocumentNode,
+  operation: OperationDefinitionNode,
+): string[] {
+  const types = new Set(
+    [...placesOf(schema, hints, document, operation).fields.values()].flatMap((field) => [...reachable(field)]),
+  )
+  return [...types].map(collectionTag)
+}
+
 export function tagReader(
   schema: GraphQLSchema,
-  { keyFields }: CacheHints,
+  hints: CacheHints,
   document: DocumentNode,
   operation: OperationDefinitionNode,
 ): TagReader {
-  const fragments = new Map(
-    document.definitions.flatMap((definition) =>
-      definition.kind === Kind.FRAGMENT_DEFINITION ? [[definition.name.value, definition] as const] : [],
-    ),
-  )
-  const root = place()
-  const rootType = schema.getRootType(operation.operation)
-  if (rootType != null) addSelections(root, rootType.name, operation.selectionSet)
-  const collections = new Map([...root.fields].map(([name, field]) => [name, [...reachable(field)].map(collectionTag)]))
-
+  const root = placesOf(schema, hints, document, operation)
+  const collections = new Map([...root.fields].map(([name, field]) => [name, [...reachable(field)].flatMap(rootTags)]))
   return (data) => {
     const tags = new Set<string>()
     for (const [name, field] of root.fields) {
@@ -65,6 +74,24 @@ export function tagReader(
     }
     return tags.size > maxTags ? [anyTag] : [...tags]
   }
+}
+
+/** The fields of an operation that hold objects, as a tree. */
+function placesOf(
+  schema: GraphQLSchema,
+  { keyFields }: CacheHints,
+  document: DocumentNode,
+  operation: OperationDefinitionNode,
+): Place {
+  const fragments = new Map(
+    document.definitions.flatMap((definition) =>
+      definition.kind === Kind.FRAGMENT_DEFINITION ? [[definition.name.value, definition] as const] : [],
+    ),
+  )
+  const root = place()
+  const rootType = schema.getRootType(operation.operation)
+  if (rootType != null) addSelections(root, rootType.name, operation.selectionSet)
+  return root
 
   function addSelections(at: Place, parent: string, set: SelectionSetNode): void {
     for (const selection of set.selections) {
@@ -142,10 +169,14 @@ function collect(at: Place, value: unknown, tags: Set<string>): void {
   for (const [name, field] of at.fields) collect(field, valueOf(value, name), tags)
 }
 
-/** What belongs to a company carries the company's id in its own and changes with the company's ledger. */
+/**
+ * What belongs to a company carries the company's id in its own and changes with the company's ledger. What belongs to none
+ * (sectors) is shared and changes seldom: all of it at once.
+ */
 function ownerTag(type: string, key: string): string {
   const colon = key.lastIndexOf(':')
-  return colon > 0 && type !== 'Company' ? entityTag('Company', key.slice(0, colon)) : entityTag(type, key)
+  if (type === companyType) return companyTag(key)
+  return colon > 0 ? companyTag(key.slice(0, colon)) : collectionTag(type)
 }
 
 function valueOf(value: unknown, name: string): unknown {

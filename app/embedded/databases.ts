@@ -16,13 +16,18 @@ export function databaseUrl(port: number, passwords: Passwords, database: string
 }
 
 /** One superuser connection for the length of `fn`. */
-export async function asSuperuser<T>(port: number, passwords: Passwords, fn: (sql: Sql) => Promise<T>): Promise<T> {
+export async function asSuperuser<T>(
+  port: number,
+  passwords: Pick<Passwords, 'superuser'>,
+  fn: (sql: Sql) => Promise<T>,
+  database = 'postgres',
+): Promise<T> {
   const sql = postgres({
     host: '127.0.0.1',
     port,
     user: superuser,
     password: passwords.superuser,
-    database: 'postgres',
+    database,
     max: 1,
     fetch_types: false,
     onnotice: () => {},
@@ -50,4 +55,17 @@ export async function ensureDatabases(sql: Sql, passwords: Passwords, databases:
   for (const name of databases) {
     if (!present[0]?.databases.includes(name)) await sql.unsafe(`create database ${name} owner ${ownerRole}`)
   }
+}
+
+/**
+ * The operator's `promote` runs as the owner. A right of this one database, and so of its replicas. A primary that was
+ * fenced after a promotion takes no writes any more, and needs this none either.
+ */
+export async function allowPromotion(sql: Sql): Promise<void> {
+  const [state] = await sql<{ granted: boolean; readonly: boolean }[]>`
+    select has_function_privilege(${ownerRole}, 'pg_promote(boolean, integer)', 'execute') as granted,
+      current_setting('transaction_read_only')::boolean as readonly
+  `
+  if (state?.granted === true || state?.readonly === true) return
+  await sql.unsafe(`grant execute on function pg_promote(boolean, integer) to ${ownerRole}`)
 }

@@ -10,7 +10,7 @@ import type { ShardConfig } from '../../store/shard-config.ts'
 import { serverAccount } from './account.ts'
 import { findPostgresBinaries } from './binaries.ts'
 import { type Cluster, type ClusterOptions, startCluster } from './cluster.ts'
-import { asSuperuser, databaseUrl, ensureDatabases, type Passwords } from './databases.ts'
+import { allowPromotion, asSuperuser, databaseUrl, ensureDatabases, type Passwords } from './databases.ts'
 import { startReplica } from './replica.ts'
 
 export interface EmbeddedPostgres extends AsyncDisposable {
@@ -81,6 +81,7 @@ export async function startEmbeddedPostgres(options: {
     await withPrimary((sql) => ensureDatabases(sql, passwords, databases))
     const replicaUrls: string[] = []
     if (first) {
+      await asSuperuser(primary.port, passwords, allowPromotion, shardDatabase)
       const replica = keep(
         await startReplica({
           cluster: optionsOf(replicaOf(name)),

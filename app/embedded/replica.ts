@@ -2,7 +2,6 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Sql } from 'postgres'
-import { AppError } from '../../core/errors.ts'
 import { makeReplicaDirectory } from './base-backup.ts'
 import { type Cluster, type ClusterOptions, startCluster } from './cluster.ts'
 
@@ -11,7 +10,8 @@ const streamingWithinMs = 5_000
 
 /**
  * Starts a streaming replica of a running cluster on this machine. It is made, or made anew where its place in the
- * primary's log is lost; a replica that was promoted is not touched. @throws AppError CONFIG_INVALID
+ * primary's log is lost. One that was promoted holds newer records than its former primary: it is started as it is, and the
+ * store's directory, which names it the primary, fences the other. @throws AppError CONFIG_INVALID
  */
 export async function startReplica(options: {
   cluster: Omit<ClusterOptions, 'replication'>
@@ -34,7 +34,6 @@ export async function startReplica(options: {
         primaryConnection: `host=127.0.0.1 port=${primary.port} user=${replicationRole} password=${options.replicationPassword} application_name=${slot}`,
         async prepare(directory) {
           if (!existsSync(directory)) return make(directory)
-          refusePromoted(cluster.name, directory)
           if (!(await withPrimary((sql) => slotIsUsable(sql, slot)))) {
             cluster.logger.warn({ server: cluster.name }, 'the replica has lost its place in the log; making it anew')
             await make(directory)
@@ -42,21 +41,17 @@ export async function startReplica(options: {
         },
       },
     })
+  const directory = join(cluster.parent, cluster.name)
+  if (existsSync(directory) && !existsSync(join(directory, 'standby.signal'))) {
+    cluster.logger.warn({ server: cluster.name }, 'this replica was promoted and runs as a primary')
+    return startCluster(cluster)
+  }
   const replica = await start()
   if (await withPrimary((sql) => streams(sql, slot))) return replica
   cluster.logger.warn({ server: cluster.name }, 'the replica does not stream; making it anew')
   await replica[Symbol.asyncDispose]()
   await make(replica.directory)
   return start()
-}
-
-/** It may hold records that its former primary never had, so throwing it away is a decision for a person. */
-function refusePromoted(name: string, directory: string): void {
-  if (existsSync(join(directory, 'standby.signal'))) return
-  throw new AppError(
-    'CONFIG_INVALID',
-    `${name} has been promoted and may hold newer records than its former primary. Keep the one and move the other away (docs/operations.md): ${directory}`,
-  )
 }
 
 /** `lost`: the log it still needed has been removed. */

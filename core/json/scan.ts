@@ -73,19 +73,22 @@ const linearKeys = 12
 /** A decimal of at most 15 digits and no exponent always survives (DBL_DIG). */
 const safeDigits = 15
 
+/** Where a key lies and a hash of what it stands for: three numbers a key. */
+const keyFields = 3
+
 class Scanner {
   readonly #text: Buffer
   readonly #maxDepth: number
+  #depth = 0
   /** Per open container: for an array the current index, for an object -1. */
   readonly #index: number[] = []
-  /** Per open container: where its keys start in the lists of keys. */
+  /** Per open container: how many keys came before its own. */
   readonly #firstKey: number[] = []
   /** Per open container: every key, once there are many. */
   readonly #manyKeys: (Set<string> | undefined)[] = []
-  // Keys of all open objects, innermost last: a hash of the decoded key, and where its text lies between the quotes.
-  readonly #keyHash: number[] = []
-  readonly #keyStart: number[] = []
-  readonly #keyEnd: number[] = []
+  /** Of all open objects' keys, innermost last: hash, start and end of the text between the quotes. */
+  #keys = new Int32Array(64 * keyFields)
+  #keyCount = 0
   /** Set by `#string`: whether the string just read holds an escape. */
   #escaped = false
   #inKey = false
@@ -126,7 +129,7 @@ class Scanner {
       // What may follow it: the end of containers, then a comma and the next member, or the end of the text.
       for (;;) {
         at = skipSpace(text, at)
-        const depth = this.#index.length
+        const depth = this.#depth
         if (depth === 0) {
           if (at < text.length) throw this.#syntax(at)
           return
@@ -147,21 +150,19 @@ class Scanner {
   }
 
   #open(index: number, at: number): void {
-    if (this.#index.length >= this.#maxDepth) {
+    const depth = this.#depth
+    if (depth >= this.#maxDepth) {
       throw this.#failure('JSON_TOO_DEEP', `Objects and arrays are nested more than ${this.#maxDepth} deep`, at)
     }
-    this.#index.push(index)
-    this.#firstKey.push(this.#keyHash.length)
-    this.#manyKeys.push(undefined)
+    this.#index[depth] = index
+    this.#firstKey[depth] = this.#keyCount
+    this.#manyKeys[depth] = undefined
+    this.#depth = depth + 1
   }
 
   #close(): void {
-    this.#index.pop()
-    this.#manyKeys.pop()
-    const first = this.#firstKey.pop() ?? 0
-    this.#keyHash.length = first
-    this.#keyStart.length = first
-    this.#keyEnd.length = first
+    this.#depth--
+    this.#keyCount = this.#firstKey[this.#depth] ?? 0
   }
 
   /** A key, its colon and the space after it; answers where its value starts. */
@@ -169,34 +170,54 @@ class Scanner {
     const text = this.#text
     if (text[at] !== quote) throw this.#syntax(at)
     const start = at + 1
-    this.#inKey = true
-    const after = this.#string(at)
-    this.#inKey = false
-    const end = after - 1
-    const hash = this.#escaped ? hashOf(Buffer.from(this.#decode(start, end))) : hashOf(text, start, end)
-    this.#checkKey(hash, start, end)
-    this.#keyHash.push(hash)
-    this.#keyStart.push(start)
-    this.#keyEnd.push(end)
-    const atColon = skipSpace(text, after)
+    let end = start
+    let hash = hashSeed
+    let byte = text[end] ?? 0
+    while (byte !== quote && byte !== backslash && byte >= 0x20) {
+      hash = Math.imul(hash ^ byte, hashPrime)
+      byte = text[++end] ?? 0
+    }
+    if (byte !== quote) {
+      this.#inKey = true
+      end = this.#string(at) - 1
+      this.#inKey = false
+      if (this.#escaped) hash = hashOf(Buffer.from(this.#decode(start, end)))
+    }
+    this.#addKey(hash, start, end)
+    const atColon = skipSpace(text, end + 1)
     if (text[atColon] !== colon) throw this.#syntax(atColon)
     return skipSpace(text, atColon + 1)
   }
 
-  #checkKey(hash: number, start: number, end: number): void {
-    const depth = this.#firstKey.length - 1
-    const first = this.#firstKey[depth] ?? 0
-    const count = this.#keyHash.length - first
-    if (count < linearKeys) {
-      for (let i = first; i < first + count; i++) {
-        if (this.#keyHash[i] === hash && this.#keyAt(i) === this.#decode(start, end)) throw this.#duplicate(start, end)
+  #addKey(hash: number, start: number, end: number): void {
+    const first = this.#firstKey[this.#depth - 1] ?? 0
+    const count = this.#keyCount
+    if (count - first < linearKeys) {
+      const keys = this.#keys
+      for (let i = first; i < count; i++) {
+        if (keys[i * keyFields] === hash && this.#keyAt(i) === this.#decode(start, end))
+          throw this.#duplicate(start, end)
       }
-      return
+    } else {
+      this.#addToMany(first, start, end)
     }
+    if ((count + 1) * keyFields > this.#keys.length) {
+      const larger = new Int32Array(this.#keys.length * 2)
+      larger.set(this.#keys)
+      this.#keys = larger
+    }
+    this.#keys[count * keyFields] = hash
+    this.#keys[count * keyFields + 1] = start
+    this.#keys[count * keyFields + 2] = end
+    this.#keyCount = count + 1
+  }
+
+  #addToMany(first: number, start: number, end: number): void {
+    const depth = this.#depth - 1
     let keys = this.#manyKeys[depth]
     if (keys === undefined) {
       keys = new Set()
-      for (let i = first; i < first + count; i++) keys.add(this.#keyAt(i))
+      for (let i = first; i < this.#keyCount; i++) keys.add(this.#keyAt(i))
       this.#manyKeys[depth] = keys
     }
     const key = this.#decode(start, end)
@@ -205,7 +226,7 @@ class Scanner {
   }
 
   #keyAt(i: number): string {
-    return this.#decode(this.#keyStart[i] ?? 0, this.#keyEnd[i] ?? 0)
+    return this.#decode(this.#keys[i * keyFields + 1] ?? 0, this.#keys[i * keyFields + 2] ?? 0)
   }
 
   #decode(start: number, end: number): string {
@@ -321,12 +342,12 @@ class Scanner {
   /** The member being read in every open container; a key that is not finished names none. */
   #steps(): (string | number)[] {
     const steps: (string | number)[] = []
-    const innermost = this.#index.length - 1
-    for (const [depth, index] of this.#index.entries()) {
-      const keys = this.#firstKey[depth + 1] ?? this.#keyHash.length
+    for (let depth = 0; depth < this.#depth; depth++) {
+      const innermost = depth === this.#depth - 1
+      const index = this.#index[depth] ?? 0
+      const keys = innermost ? this.#keyCount : (this.#firstKey[depth + 1] ?? 0)
       if (index >= 0) steps.push(index)
-      else if (!(this.#inKey && depth === innermost) && keys > (this.#firstKey[depth] ?? 0))
-        steps.push(this.#keyAt(keys - 1))
+      else if (!(innermost && this.#inKey) && keys > (this.#firstKey[depth] ?? 0)) steps.push(this.#keyAt(keys - 1))
     }
     return steps
   }
@@ -338,11 +359,13 @@ function failure(code: ErrorCode, message: string, path: string, offset: number)
 
 function skipSpace(text: Buffer, at: number): number {
   let i = at
-  for (;;) {
+  // Beyond the end there is nothing; that ends the loop as well.
+  while ((text[i] ?? 0x21) <= 0x20) {
     const byte = text[i]
     if (byte !== 0x20 && byte !== 0x0a && byte !== 0x0d && byte !== 0x09) return i
     i++
   }
+  return i
 }
 
 function skipDigits(text: Buffer, at: number): number {
@@ -354,9 +377,12 @@ function skipDigits(text: Buffer, at: number): number {
   }
 }
 
-/** FNV-1a over the key's bytes: equal keys must meet, unequal ones rarely do. */
-function hashOf(bytes: Uint8Array, start = 0, end = bytes.length): number {
-  let hash = 0x811c9dc5
-  for (let i = start; i < end; i++) hash = Math.imul(hash ^ (bytes[i] ?? 0), 0x01000193)
+/** FNV-1a over a key's bytes: equal keys must meet, unequal ones rarely do. */
+const hashSeed = 0x811c9dc5 | 0
+const hashPrime = 0x01000193
+
+function hashOf(bytes: Uint8Array): number {
+  let hash = hashSeed
+  for (const byte of bytes) hash = Math.imul(hash ^ byte, hashPrime)
   return hash
 }

@@ -217,3 +217,9 @@ describe('never stale', () => {
     expect(state(await own.post({ query }, acme))).toBe('bypass')
   })
 })
+
+test('what a mutation answers with is forgotten before its answer arrives, for everybody', async () => {
+  await warm(edge, { query }, other)
+  await edge.post({ query: 'mutation { rename(id: "acme", name: "New") { id } }' }, acme)
+  expect((await edge.post({ query }, other)).body.data).toEqual({ company: { id: 'acme', name: 'New' } })
+})
