@@ -12,7 +12,7 @@ export const hashBytes = 32
 /** Stands for the previous leaf of position 0, and for the private commitment of a record without a private part. */
 export const zeroHash: Buffer = Buffer.alloc(hashBytes)
 
-export const entryFormat = 'ledgerway-entry/v1'
+const entryFormat = 'ledgerway-entry/v1'
 
 const originPattern = /^[a-z0-9.-]+\/[a-z0-9.-]+$/
 

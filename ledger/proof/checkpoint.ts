@@ -14,7 +14,7 @@ export type OpenedCheckpoint =
   | { kind: 'untrusted' }
   | { kind: 'invalid'; why: string }
 
-export function checkpointText({ origin, size, root }: Checkpoint): string {
+function checkpointText({ origin, size, root }: Checkpoint): string {
   return `${origin}\n${size}\n${encodeBase64(root)}\n`
 }
 
