@@ -45,8 +45,6 @@ interface LedgerwayExtension {
   readonly written?: readonly string[]
 }
 
-const retryableStatus = new Set([502, 503, 504])
-
 export function createHttpExecutor(options: HttpExecutorOptions): HttpExecutor {
   const { subgraph, sharing, timeoutMs = 30_000, retries = 2, requestsMax = 2_000 } = options
   const wire = createWire({
@@ -139,7 +137,6 @@ function bodyOf({ query, operationName, variables }: SubgraphRequest): string {
 
 /** A GraphQL answer may come with any status; a proxy's error page may not pass for one. */
 function isGraphqlAnswer({ status, text }: WireAnswer): boolean {
-  if (retryableStatus.has(status)) return false
   return status < 300 || (text.startsWith('{') && (text.includes('"errors"') || text.includes('"data"')))
 }
 

@@ -1,0 +1,263 @@
+import { createServer, type Socket } from 'node:net'
+import type { AddressInfo } from 'node:net'
+import { brotliCompressSync, gzipSync } from 'node:zlib'
+import { describe, expect, test } from 'vitest'
+import { isAppError } from '../../../core/errors.ts'
+import type { RequestContext } from '../../../core/request.ts'
+import type { SubgraphRequest } from '../../../core/subgraph-executor.ts'
+import { createHttpExecutor, type HttpExecutorOptions } from '../../../gateway/transport/http.ts'
+import { requestContext } from '../executor/network.ts'
+import { serve, type Handler } from './server.ts'
+
+const ok = '{"data":{"hello":"wörld"}}'
+
+function request(over: Partial<SubgraphRequest> = {}): SubgraphRequest {
+  return { subgraph: 'greeter', kind: 'query', query: '{ hello }', context: requestContext(), ...over }
+}
+
+async function withExecutor(
+  handle: Handler,
+  use: (
+    ask: (over?: Partial<SubgraphRequest>) => Promise<unknown>,
+    tools: { connections: () => number; state: () => string },
+  ) => Promise<void>,
+  options: Partial<HttpExecutorOptions> = {},
+): Promise<void> {
+  await using server = await serve(handle)
+  await using executor = createHttpExecutor({ subgraph: 'greeter', url: server.url, ...options })
+  await use(
+    (over) => {
+      const asked = request(over)
+      return executor.execute(asked, asked.context.signal)
+    },
+    { connections: server.connections, state: executor.state },
+  )
+}
+
+const codeOf = (error: unknown): string => (isAppError(error) ? error.code : 'none')
+
+describe('asking a subgraph over HTTP', () => {
+  test('a connection is used again, one request at a time', async () => {
+    await withExecutor(
+      (_request, response) => response.end(ok),
+      async (ask, { connections }) => {
+        for (let count = 0; count < 5; count++) expect(await ask()).toEqual({ data: { hello: 'wörld' } })
+        expect(connections()).toBe(1)
+        await Promise.all([ask(), ask(), ask()])
+        expect(connections()).toBe(3)
+      },
+    )
+  })
+
+  test('no more connections are opened than allowed; the rest waits', async () => {
+    await withExecutor(
+      (_request, response) => setImmediate(() => response.end(ok)),
+      async (ask, { connections }) => {
+        await Promise.all(Array.from({ length: 20 }, () => ask()))
+        expect(connections()).toBe(2)
+      },
+      { connections: 2 },
+    )
+  })
+
+  test.each([
+    ['chunked', (response) => response.write('{"data":{"hello"'), (response) => response.end(':"wörld"}}')],
+    ['gzip', (response) => response.setHeader('content-encoding', 'gzip'), (response) => response.end(gzipSync(ok))],
+    [
+      'br',
+      (response) => response.setHeader('content-encoding', 'br'),
+      (response) => response.end(brotliCompressSync(ok)),
+    ],
+    [
+      'its end told by the end of the connection',
+      (response) => response.setHeader('connection', 'close'),
+      (response) => response.end(ok),
+    ],
+  ] satisfies [string, (response: Parameters<Handler>[1]) => unknown, (response: Parameters<Handler>[1]) => unknown][])(
+    'answers may come %s',
+    async (_name, first, then) => {
+      await withExecutor(
+        (_request, response) => {
+          first(response)
+          setImmediate(() => then(response))
+        },
+        async (ask) => {
+          expect(await ask()).toEqual({ data: { hello: 'wörld' } })
+          expect(await ask()).toEqual({ data: { hello: 'wörld' } })
+        },
+      )
+    },
+  )
+
+  test('a subgraph that does not answer in time is given up at the deadline', async () => {
+    await withExecutor(
+      () => undefined,
+      async (ask) => {
+        const startMs = Date.now()
+        const failure = await ask({ context: requestContext({ deadlineMs: Date.now() + 80 }) }).catch(codeOf)
+        expect(failure).toBe('DEADLINE_EXCEEDED')
+        expect(Date.now() - startMs).toBeLessThan(5_000)
+      },
+    )
+  })
+
+  test('when the client leaves, the subgraph sees its request cancelled', async () => {
+    const gone = Promise.withResolvers<void>()
+    const arrived = Promise.withResolvers<void>()
+    await withExecutor(
+      (incoming) => {
+        incoming.socket.once('close', () => gone.resolve())
+        arrived.resolve()
+      },
+      async (ask) => {
+        const client = new AbortController()
+        const answer = ask({ context: requestContext({ signal: client.signal }) }).catch(codeOf)
+        await arrived.promise
+        client.abort()
+        expect(await answer).toBe('CANCELLED')
+        await gone.promise
+      },
+    )
+  })
+
+  test('a read that found the connection lost is tried again, a mutation never', async () => {
+    let asked = 0
+    const handle: Handler = (incoming, response) => {
+      asked += 1
+      if (asked === 1) incoming.socket.destroy()
+      else response.end(ok)
+    }
+    await withExecutor(handle, async (ask) => {
+      expect(await ask()).toEqual({ data: { hello: 'wörld' } })
+      expect(asked).toBe(2)
+    })
+    asked = 0
+    await withExecutor(handle, async (ask) => {
+      expect(await ask({ kind: 'mutation', query: 'mutation { hello }' }).catch(codeOf)).toBe('SUBGRAPH_UNAVAILABLE')
+      expect(asked).toBe(1)
+    })
+  })
+
+  test('a subgraph that keeps failing is left alone for a while', async () => {
+    let asked = 0
+    await withExecutor(
+      (incoming) => {
+        asked += 1
+        incoming.socket.destroy()
+      },
+      async (ask, { state }) => {
+        for (let count = 0; count < 60 && state() === 'closed'; count++) await ask().catch(codeOf)
+        expect(state()).toBe('open')
+        const before = asked
+        expect(await ask().catch(codeOf)).toBe('SUBGRAPH_UNAVAILABLE')
+        expect(asked).toBe(before)
+      },
+      { retries: 0 },
+    )
+  })
+
+  test('an error page of a proxy is no answer; GraphQL errors are one, whatever the status', async () => {
+    let body = '<html>Bad Gateway</html>'
+    await withExecutor(
+      (_request, response) => {
+        response.statusCode = 502
+        response.end(body)
+      },
+      async (ask) => {
+        expect(await ask().catch(codeOf)).toBe('SUBGRAPH_UNAVAILABLE')
+        body = '{"errors":[{"message":"the shard is down","extensions":{"code":"SHARD_UNAVAILABLE"}}]}'
+        expect(await ask()).toEqual(JSON.parse(body))
+      },
+      { retries: 0 },
+    )
+  })
+
+  test('an answer that is too long is refused', async () => {
+    await withExecutor(
+      (_request, response) => response.end(`{"data":{"hello":"${'x'.repeat(5000)}"}}`),
+      async (ask) => expect(await ask().catch(codeOf)).toBe('SUBGRAPH_UNAVAILABLE'),
+      { answerBytesMax: 1000, retries: 0 },
+    )
+  })
+
+  test("foreign subgraphs get the client's headers of the allow list and no others", async () => {
+    let seen: Record<string, unknown> = {}
+    await withExecutor(
+      (incoming, response) => {
+        seen = incoming.headers
+        response.end(ok)
+      },
+      async (ask) => {
+        const headers = { 'x-tenant': 'acme', authorization: 'Bearer secret', cookie: 'a=b' }
+        await ask({ context: requestContext({ headers }) })
+      },
+      { passOn: ['x-tenant'], fixed: { 'x-api-key': 'k' } },
+    )
+    expect(seen).toMatchObject({ 'x-tenant': 'acme', 'x-api-key': 'k', 'content-type': 'application/json' })
+    expect(seen).not.toHaveProperty('authorization')
+    expect(seen).not.toHaveProperty('cookie')
+    expect(seen).not.toHaveProperty('ledgerway-request-id')
+  })
+
+  test('a header that could smuggle another is not sent', async () => {
+    await withExecutor(
+      (_request, response) => response.end(ok),
+      async (ask) => {
+        const headers = { 'x-tenant': 'acme\r\nx-admin: yes' }
+        await expect(ask({ context: requestContext({ headers }) })).rejects.toThrow(/cannot be sent/)
+      },
+      { passOn: ['x-tenant'] },
+    )
+  })
+
+  test('our own subgraphs learn who asks, where and until when, and tell what they did', async () => {
+    let seen: Record<string, unknown> = {}
+    const context: RequestContext = requestContext({ requestId: 'r-1', position: 'here' })
+    await withExecutor(
+      (incoming, response) => {
+        seen = incoming.headers
+        response.end(
+          '{"data":{"hello":"x"},"extensions":{"ledgerway":{"statements":{"greeter":{"s1":2}},"written":["token"]}}}',
+        )
+      },
+      async (ask) => {
+        expect(await ask({ context })).toEqual({ data: { hello: 'x' }, extensions: {} })
+      },
+      { authorize: () => Promise.resolve('Bearer signed') },
+    )
+    expect(seen).toMatchObject({
+      authorization: 'Bearer signed',
+      'ledgerway-request-id': 'r-1',
+      'ledgerway-position': 'here',
+    })
+    expect(Number(seen['ledgerway-deadline'])).toBeGreaterThan(1_000)
+    expect(context.statements.totals()).toEqual({ greeter: { s1: 2 } })
+    expect(context.written).toEqual(['token'])
+  })
+})
+
+describe('a server that does not keep to HTTP', () => {
+  const answers: [string, string][] = [
+    ['two lengths', `HTTP/1.1 200 OK\r\ncontent-length: 3\r\ncontent-length: 5\r\n\r\nabc`],
+    ['length and chunks', `HTTP/1.1 200 OK\r\ncontent-length: 3\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n`],
+    ['more than it said', `HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}HTTP/1.1 200 OK\r\n\r\n`],
+    ['no status line', `hello\r\n\r\n`],
+    ['a chunk without size', `HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n{}\r\n0\r\n\r\n`],
+    ['less than it said', `HTTP/1.1 200 OK\r\ncontent-length: 200\r\n\r\n{}`],
+  ]
+  test.each(answers)('%s: the connection is given up', async (_name, bytes) => {
+    const sockets = new Set<Socket>()
+    const server = createServer((socket) => {
+      sockets.add(socket)
+      socket.on('error', () => undefined)
+      socket.once('data', () => socket.end(bytes))
+    })
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`
+    await using executor = createHttpExecutor({ subgraph: 'greeter', url, retries: 0 })
+    const asked = request()
+    expect(await executor.execute(asked, asked.context.signal).catch(codeOf)).toBe('SUBGRAPH_UNAVAILABLE')
+    for (const socket of sockets) socket.destroy()
+    await new Promise((resolve) => server.close(resolve))
+  })
+})
