@@ -6,7 +6,7 @@ import { GraphQLError, type GraphQLSchema } from 'graphql'
 import { isAppError } from '../../core/errors.ts'
 import type { RequestContext } from '../../core/request.ts'
 import type { Dispatch } from './dispatch.ts'
-import { runFetch, type FetchState } from './fetch.ts'
+import { commonPath, runFetch, type FetchState } from './fetch.ts'
 import type { JsonObject } from './json.ts'
 import type { CompiledFetch, CompiledNode } from './plan.ts'
 
@@ -61,13 +61,17 @@ async function runNode(node: CompiledNode, execution: Execution, state: FetchSta
 function fetchFailure(error: unknown, fetch: CompiledFetch): GraphQLError {
   if (error instanceof GraphQLError) return error
   const extensions = { serviceName: fetch.subgraph }
+  const path = commonPath(fetch)
+  const place = path === undefined ? {} : { path }
   if (isAppError(error)) {
     return new GraphQLError(error.message, {
+      ...place,
       originalError: error,
       extensions: { ...error.details, code: error.code, ...extensions },
     })
   }
   return new GraphQLError(`The subgraph "${fetch.subgraph}" could not be asked.`, {
+    ...place,
     ...(error instanceof Error ? { originalError: error } : {}),
     extensions: { code: 'SUBGRAPH_UNAVAILABLE', ...extensions },
   })

@@ -125,11 +125,18 @@ function pushErrors(fetch: CompiledFetch, group: EntityGroup, answer: SubgraphAn
     const rest = error.path?.slice(2) ?? []
     const found = typeof index === 'number' ? places.get(index) : undefined
     if (found === undefined) {
-      state.errors.push(subgraphError(error, fetch.subgraph, undefined))
+      state.errors.push(subgraphError(error, fetch.subgraph, commonPath(fetch)))
       continue
     }
     for (const path of found) state.errors.push(subgraphError(error, fetch.subgraph, [...path, ...rest]))
   }
+}
+
+/** The nearest place above everything that the fetch brings: where an error of the whole fetch belongs. */
+export function commonPath({ path }: CompiledFetch): Path | undefined {
+  const list = path.indexOf('@')
+  const common = list < 0 ? path : path.slice(0, list)
+  return common.length === 0 ? undefined : common
 }
 
 /** The client's variables as they came: the subgraph coerces them, and its operation holds the defaults. */
