@@ -1,5 +1,5 @@
 import { openCheckpoint, type Checkpoint } from '../proof/checkpoint.ts'
-import type { Verifier } from '../proof/keys.ts'
+import { parseVkey, type Verifier } from '../proof/keys.ts'
 import { BundleVerifier, type KnownRoot } from './bundle-verifier.ts'
 import { gravest, type Finding } from './findings.ts'
 import { FormatError, parseBundleHeader, type BundleHeader } from './format.ts'
@@ -100,22 +100,32 @@ async function openBundle(file: string, input: VerifyInput): Promise<OpenedBundl
 /** Whether a bundle's checkpoint may be believed, and is of the ledger and size that the bundle says. */
 function judgeHeader(header: BundleHeader, { verifiers, origins }: VerifyInput): Judged {
   const invalid = (what: string): Judged => ({ finding: { kind: 'invalid', what, line: 1 } })
-  if (!verifiers.some(({ vkey }) => vkey === header.vkey)) {
+  const opened = openCheckpoint(header.checkpoint, verifiers)
+  if (!verifiers.some(({ vkey }) => vkey === header.vkey) && !(opened.kind === 'verified' && signsAsWell(header))) {
     return { finding: { kind: 'untrusted', what: `its key is not pinned: ${header.vkey}`, line: 1 } }
   }
-  const opened = openCheckpoint(header.checkpoint, verifiers)
   if (opened.kind === 'untrusted') {
     return { finding: { kind: 'untrusted', what: 'no pinned key has signed its checkpoint', line: 1 } }
   }
   if (opened.kind === 'invalid') return invalid(`checkpoint: ${opened.why}`)
   const { checkpoint } = opened
   const signedBy = opened.by.map(({ vkey }) => vkey)
-  if (!signedBy.includes(header.vkey)) return invalid('the key that it names has not signed its checkpoint')
+  if (!signedBy.includes(header.vkey) && !signsAsWell(header))
+    return invalid('the key that it names has not signed its checkpoint')
   if (checkpoint.origin !== header.origin)
     return invalid(`its checkpoint is of ${checkpoint.origin}, not ${header.origin}`)
   if (!origins.includes(header.origin)) return invalid(`its origin ${header.origin} is not an expected one`)
   if (checkpoint.size !== header.size) return invalid(`its checkpoint has size ${checkpoint.size}, not ${header.size}`)
   return { trusted: { checkpoint, signedBy } }
+}
+
+/**
+ * Whether the key that a bundle names has signed its checkpoint. While a key is being replaced, the new one is named and
+ * the old one, perhaps the only one pinned, signs beside it.
+ */
+function signsAsWell({ vkey, checkpoint }: BundleHeader): boolean {
+  const named = parseVkey(vkey)
+  return named !== undefined && openCheckpoint(checkpoint, [named]).kind === 'verified'
 }
 
 function judgeOlder(note: string, verifiers: readonly Verifier[], ledgers: ReadonlySet<string | undefined>): Judged {

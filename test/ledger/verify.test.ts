@@ -129,6 +129,14 @@ describe('a valid bundle', () => {
     expect((await verifyBundle(bundle)).code).toBe(0)
   })
 
+  test('verifies with the old key alone while it is being replaced and signs beside the new one that is named', async () => {
+    const next = testKey()
+    expect((await verifyBundle(bundleOf(origin, lines(), next, { signers: [next, key] }))).code).toBe(0)
+    const damaged = bundleOf(origin, lines(), next, { signers: [next, key] })
+    damaged.head.vkey = damaged.head.vkey.replace(/.$/, '!')
+    expect((await verifyBundle(damaged)).code).toBe(4)
+  })
+
   test('of many streams and records verifies in one reading', async () => {
     const many = Array.from({ length: 2000 }, (_, i) =>
       lineOf({ header: header(i, `s${i % 700}`, 1 + Math.floor(i / 700)), data: { i } }, i),
