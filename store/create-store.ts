@@ -293,8 +293,6 @@ export async function createStore(deps: StoreDeps): Promise<Store> {
           )
           return { value, position: { epoch, shards: new Map([[shard, parseLsn(String(last?.['lsn']))]]) } }
         } catch (error) {
-          // Perhaps another server has been promoted: then the next try finds it.
-          if (isAppError(error, 'SHARD_UNAVAILABLE')) refresh().catch(() => {})
           const delayMs = await retryDelay(error, attempt, startedAt, epoch)
           if (delayMs === null || guard.expired() !== null) throw finalError(error)
           await sleep(delayMs, undefined, scope?.signal === undefined ? {} : { signal: scope.signal }).catch(() => {})
@@ -316,6 +314,11 @@ export async function createStore(deps: StoreDeps): Promise<Store> {
       await refresh().catch(() => {})
       // Moved on: at once. Still moving: a little later.
       return directory.epoch > epoch ? 0 : 10 + Math.random() * 30
+    }
+    if (isAppError(error, 'SHARD_UNAVAILABLE') && error.details['outcome'] !== 'unknown') {
+      // Perhaps another server has been promoted.
+      await refresh().catch(() => {})
+      return directory.epoch > epoch ? 0 : null
     }
     return null
   }

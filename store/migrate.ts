@@ -59,6 +59,7 @@ export async function migrateDatabase(deps: {
   const { url, kind, server, logger, migrations = readMigrations(kind) } = deps
   const sql = postgres(url, {
     max: 1,
+    fetch_types: false,
     connect_timeout: 3,
     onnotice() {},
     connection: { application_name: 'ledgerway-migrate', lock_timeout: lockTimeoutMs },

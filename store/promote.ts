@@ -167,6 +167,7 @@ async function stateOf(sql: Sql, shard: ShardId): Promise<{ standby: boolean; re
 function connect(url: string): { sql: Sql } & AsyncDisposable {
   const sql = postgres(url, {
     max: 1,
+    fetch_types: false,
     connect_timeout: 3,
     onnotice() {},
     connection: { application_name: 'ledgerway-promote' },

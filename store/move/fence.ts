@@ -89,7 +89,10 @@ export async function openCompany(
   return parseLsn(row?.lsn ?? '0/0')
 }
 
-/** Deletes the company's rows in small transactions. Leaves its place, which goes on refusing writers. */
+/**
+ * Deletes the company's rows in small transactions. Leaves its place and an empty head, which go on refusing writers: an
+ * append that found no head would take the company for one that does not exist.
+ */
 export async function deleteRows(
   sql: Sql,
   companyId: CompanyId,
@@ -97,13 +100,20 @@ export async function deleteRows(
   tables: readonly CompanyTable[],
   step: () => Promise<void>,
 ): Promise<void> {
-  for (const { name } of tables) {
+  for (const table of tables) {
+    if (table.name === fenceColumn.table) {
+      await sql.begin(async (tx) => {
+        await holdPlace(tx, companyId, lease)
+        await emptyHead(tx, companyId, table)
+      })
+      continue
+    }
     for (;;) {
       const { count } = await sql.begin(async (tx) => {
         await holdPlace(tx, companyId, lease)
         return tx.unsafe(
-          `delete from ${quote(name)} where company_id = $1 and ctid = any (array(
-             select ctid from ${quote(name)} where company_id = $1 limit 2000))`,
+          `delete from ${quote(table.name)} where company_id = $1 and ctid = any (array(
+             select ctid from ${quote(table.name)} where company_id = $1 limit 2000))`,
           [companyId],
         )
       })
@@ -111,6 +121,21 @@ export async function deleteRows(
       if (count < 2000) break
     }
   }
+}
+
+/** In place, so that there is no moment without one. */
+async function emptyHead(
+  tx: TransactionSql,
+  companyId: CompanyId,
+  { name, columns, key }: CompanyTable,
+): Promise<void> {
+  const defaults = columns
+    .filter((column) => !key.includes(column.name))
+    .map((column) => `${quote(column.name)} = default`)
+  await tx.unsafe(
+    `update ${quote(name)} set ${[`${quote(fenceColumn.column)} = false`, ...defaults].join(', ')} where company_id = $1`,
+    [companyId],
+  )
 }
 
 async function setHeadHere(tx: TransactionSql, companyId: CompanyId, here: boolean): Promise<void> {

@@ -33,3 +33,21 @@ export function parseArray(text: string, parse: (element: string) => unknown = S
   }
   return list()
 }
+
+/** The reverse. `serialize` turns an element into its text. */
+export function formatArray(
+  values: unknown,
+  serialize: (element: unknown) => unknown = String,
+  delimiter = ',',
+): string {
+  if (!Array.isArray(values)) return String(values)
+  const elements = values.map((value: unknown) => {
+    if (value === null) return 'null'
+    if (value === undefined) throw new TypeError('an array given to a statement holds an undefined value')
+    if (Array.isArray(value)) return formatArray(value, serialize, delimiter)
+    return `"${String(serialize(value))
+      .replaceAll('\\', String.raw`\\`)
+      .replaceAll('"', String.raw`\"`)}"`
+  })
+  return `{${elements.join(delimiter)}}`
+}

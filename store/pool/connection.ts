@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { finished, Stream, type Readable, type Writable } from 'node:stream'
 import { setTimeout } from 'node:timers/promises'
 import postgres, { type Sql } from 'postgres'
-import { parseArray } from './array.ts'
+import { formatArray, parseArray } from './array.ts'
 import { unavailable } from './errors.ts'
 import { valueTypes } from './types.ts'
 
@@ -60,7 +60,11 @@ export function createTemplate(options: ConnectionOptions): Sql {
   return postgres(options.url, clientOptions(options))
 }
 
-export async function openConnection(options: ConnectionOptions, onClosed: () => void): Promise<Connection> {
+export async function openConnection(
+  options: ConnectionOptions,
+  template: Sql,
+  onClosed: () => void,
+): Promise<Connection> {
   const sockets = new Set<Socket>()
   const outstanding = new Set<RawQuery>()
   let closed = false
@@ -88,10 +92,16 @@ export async function openConnection(options: ConnectionOptions, onClosed: () =>
   let standby: boolean
   const timer = globalThis.setTimeout(lose, options.connectTimeoutMs)
   try {
-    const [row] = await client<{ standby: boolean }[]>`select pg_is_in_recovery() as standby`
+    // Whoever is told of a commit may rely on it, and a position read after it covers it: `off` breaks both.
+    const [row] = await client<{ standby: boolean; types: string }[]>`
+      select pg_is_in_recovery() as standby,
+        set_config('synchronous_commit', case current_setting('synchronous_commit') when 'off' then 'on'
+          else current_setting('synchronous_commit') end, false),
+        (select string_agg(oid::text || ' ' || typarray::text, ',') from pg_catalog.pg_type
+          where typarray <> 0 and typtype <> 'c') as types`
     standby = row?.standby ?? false
+    learnArrayTypes([client, template], row?.types ?? '')
     sql = await client.reserve()
-    parseArraysWithNulls(client)
     if (closed) throw unavailable(options.server)
     opened = true
   } catch (error) {
@@ -163,16 +173,24 @@ function onceSettled(query: RawQuery, callback: () => void): void {
   }
 }
 
-/** After the client has learned the array types of its database. */
-function parseArraysWithNulls(client: Sql): void {
-  const { parsers, shared } = client.options as unknown as {
-    parsers: Record<string, ((text: string) => unknown) | undefined>
-    shared: { typeArrayMap: Record<string, number> }
-  }
-  for (const [element, array] of Object.entries(shared.typeArrayMap)) {
-    const parse = parsers[element]
-    const delimiter = element === boxType ? ';' : ','
-    parsers[array] = (text) => parseArray(text, parse, delimiter)
+/**
+ * Makes arrays known to clients, as `fetch_types` would: that one's own statement is awaited by nobody, so a server that
+ * ends the connection at this moment would end the process.
+ */
+function learnArrayTypes(clients: readonly Sql[], types: string): void {
+  for (const client of clients) {
+    const { parsers, serializers, shared } = client.options as unknown as {
+      parsers: Record<string, ((text: string) => unknown) | undefined>
+      serializers: Record<string, ((value: unknown) => unknown) | undefined>
+      shared: { typeArrayMap: Record<string, number> }
+    }
+    for (const pair of types.split(',')) {
+      const [element = '', array = ''] = pair.split(' ')
+      const delimiter = element === boxType ? ';' : ','
+      shared.typeArrayMap[element] = Number(array)
+      parsers[array] = (text) => parseArray(text, parsers[element], delimiter)
+      serializers[array] = (values) => formatArray(values, serializers[element], delimiter)
+    }
   }
 }
 
@@ -181,6 +199,7 @@ function clientOptions(options: ConnectionOptions) {
     max: 1,
     idle_timeout: undefined,
     max_lifetime: null,
+    fetch_types: false,
     connect_timeout: options.connectTimeoutMs / 1000,
     types: valueTypes,
     onnotice() {},

@@ -63,6 +63,7 @@ export function createPool(deps: {
 }): Pool {
   const { url, server, options, logger, accept } = deps
   const connectionOptions = { url, server, ...options }
+  const template = createTemplate(connectionOptions)
   const idle: Connection[] = []
   const all = new Set<Connection>()
   const idleSince = new Map<Connection, number>()
@@ -79,7 +80,7 @@ export function createPool(deps: {
   async function open(): Promise<void> {
     connecting += 1
     try {
-      const connection = await openConnection(connectionOptions, () => forget(connection))
+      const connection = await openConnection(connectionOptions, template, () => forget(connection))
       const refusal = stopped ? shuttingDown() : (accept?.(connection) ?? null)
       if (refusal !== null) {
         await connection.close()
@@ -222,7 +223,7 @@ export function createPool(deps: {
   }
 
   return {
-    template: createTemplate(connectionOptions),
+    template,
     server,
     async acquire(guard) {
       const over = guard.expired()

@@ -1,0 +1,216 @@
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import postgres, { type Sql } from 'postgres'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { startEmbeddedPostgres, type EmbeddedPostgres } from '../../app/embedded/postgres.ts'
+import { isAppError } from '../../core/errors.ts'
+import { parseCompanyId, type ShardId } from '../../core/ids.ts'
+import { silentLogger } from '../../core/log.ts'
+import { createShardAdmin } from '../../store/admin.ts'
+import { createMover } from '../../store/move/mover.ts'
+import type { ShardConfig } from '../../store/shard-config.ts'
+import type { ServerStats, Store } from '../../store/store.ts'
+import { openStore } from './open-store.ts'
+import { startTcpProxy, type TcpProxy } from './tcp-proxy.ts'
+import { until } from './until.ts'
+
+let dataDir: string
+let servers: EmbeddedPostgres
+let replicaProxy: TcpProxy
+let primaryProxy: TcpProxy
+let config: ShardConfig
+let shard: ShardId
+let store: Store
+/** To hold the replica back. */
+let replicaAdmin: Sql
+const company = parseCompanyId('acme')
+
+beforeAll(async () => {
+  dataDir = mkdtempSync(join(tmpdir(), 'ledgerway-replicas-'))
+  servers = await startEmbeddedPostgres({
+    dataDir,
+    shardCount: 1,
+    maxConnections: 40,
+    settings: { fsync: 'off' },
+    logger: silentLogger,
+  })
+  const [own] = servers.shards
+  replicaProxy = await startTcpProxy(own!.replicaUrls[0]!)
+  primaryProxy = await startTcpProxy(own!.primaryUrl)
+  config = { name: own!.name, primaryUrl: primaryProxy.url, replicaUrls: [replicaProxy.url] }
+  shard = own!.name
+  const { superuser } = JSON.parse(readFileSync(join(dataDir, 'postgres', 'passwords.json'), 'utf8')) as {
+    superuser: string
+  }
+  const asSuperuser = (of: string): Sql => {
+    const url = new URL(of)
+    url.username = 'postgres'
+    url.password = superuser
+    return postgres(url.href, { max: 1, fetch_types: false, onnotice() {} })
+  }
+  replicaAdmin = asSuperuser(own!.replicaUrls[0]!)
+  const primaryAdmin = asSuperuser(own!.primaryUrl)
+  await primaryAdmin`grant execute on function pg_promote to ledgerway`
+  await primaryAdmin.end()
+  store = await openStore(
+    { shards: [config], catalogUrl: servers.catalogUrl },
+    { replicas: { watchMs: 25, maxLagMs: 400 }, directoryPollMs: 50 },
+  )
+  await store.onPrimary(shard, (sql) => sql`create table notes (company_id text, n int, primary key (company_id, n))`)
+})
+afterAll(async () => {
+  await store[Symbol.asyncDispose]()
+  await replicaAdmin.end()
+  await replicaProxy[Symbol.asyncDispose]()
+  await primaryProxy[Symbol.asyncDispose]()
+  await servers[Symbol.asyncDispose]()
+  rmSync(dataDir, { recursive: true, force: true })
+})
+
+const statsOf = (server: string): ServerStats =>
+  store.poolStats().find((s) => s.shard === shard && s.server === server)!
+
+/** Whether a read was served by a replica, and what it saw. */
+const read = (scope = {}) =>
+  store.readOne(
+    company,
+    async (sql) => {
+      const [row] = await sql<{ replica: boolean; notes: number }[]>`
+        select pg_is_in_recovery() as replica, (select count(*) from notes where company_id = ${company}) as notes`
+      return row!
+    },
+    scope,
+  )
+
+let numbers = 0
+let written = 0
+const write = async () => {
+  const n = numbers++
+  const { position } = await store.transact(company, (tx) => tx`insert into notes values (${company}, ${n})`)
+  written += 1
+  return position
+}
+
+const codeOf = (promise: Promise<unknown>): Promise<string> =>
+  promise.then(
+    () => 'no error',
+    (error: unknown) => (isAppError(error) ? error.code : String(error)),
+  )
+
+test('reads go to a replica that is healthy', async () => {
+  const position = await write()
+  await until(async () => (await read({ position })).replica)
+  expect(await read({ position })).toEqual({ replica: true, notes: written })
+})
+
+test('a read is never older than what its caller wrote, though the replica is held back', async () => {
+  await until(async () => (await read()).replica)
+  await replicaAdmin`select pg_wal_replay_pause()`
+  try {
+    const position = await write()
+    for (let i = 0; i < 20; i++) expect(await read({ position })).toEqual({ replica: false, notes: written })
+    // Without the token any state will do, while the lag is within its limit.
+    expect((await read()).notes).toBeGreaterThanOrEqual(written - 1)
+    await replicaAdmin`select pg_wal_replay_resume()`
+    await until(async () => (await read({ position })).replica)
+    expect(await read({ position })).toEqual({ replica: true, notes: written })
+  } finally {
+    await replicaAdmin`select pg_wal_replay_resume()`
+  }
+})
+
+test('every read with its own position sees its own write, many at once', async () => {
+  await Promise.all(
+    Array.from({ length: 100 }, async (_, i) => {
+      const n = 10_000 + i
+      const { position } = await store.transact(company, (tx) => tx`insert into notes values (${company}, ${n})`)
+      written += 1
+      const own = await store.readOne(
+        company,
+        (sql) => sql`select from notes where company_id = ${company} and n = ${n}`,
+        { position },
+      )
+      expect(own).toHaveLength(1)
+    }),
+  )
+})
+
+test('a replica too far behind leaves the rotation and comes back', async () => {
+  await until(async () => (await read()).replica)
+  await replicaAdmin`select pg_wal_replay_pause()`
+  try {
+    await write()
+    await until(() => statsOf('replica-1').lagMs > 400)
+    await until(async () => !(await read()).replica)
+  } finally {
+    await replicaAdmin`select pg_wal_replay_resume()`
+  }
+  await until(async () => (await read()).replica)
+  expect(statsOf('replica-1').lagMs).toBeLessThan(400)
+})
+
+test('a replica that is lost leaves the rotation without an error, and comes back', async () => {
+  await until(async () => (await read()).replica)
+  await replicaProxy.cut()
+  for (let i = 0; i < 10; i++) expect((await read()).replica).toBe(false)
+  await replicaProxy.resume()
+  await until(async () => (await read()).replica)
+})
+
+test('a promoted replica takes the writes, nothing is lost, and the old primary takes none', async () => {
+  const admin = createShardAdmin({
+    store,
+    mover: createMover({ store, logger: silentLogger }),
+    shards: [config],
+    logger: silentLogger,
+  })
+  await using other = await openStore(
+    { shards: [config], catalogUrl: servers.catalogUrl },
+    { directoryPollMs: 50, replicas: { watchMs: 25, maxLagMs: 400 } },
+  )
+  const promoteOwn = (options = {}) => admin.promote(shard, options)
+
+  // While the primary cannot be reached, nobody knows what the replica lacks.
+  await primaryProxy.cut()
+  expect(await codeOf(promoteOwn())).toBe('INVALID_TRANSITION')
+  await primaryProxy.resume()
+  await until(async () => (await codeOf(write())) === 'no error')
+
+  const before = written
+  expect(await promoteOwn()).toEqual({ lost: 'nothing' })
+  await until(async () => (await codeOf(write())) === 'no error')
+  expect(await codeOf(other.transact(company, (tx) => tx`insert into notes values (${company}, -1)`))).toBe('no error')
+  const { notes, replica } = await read({ position: await write() })
+  expect({ notes, replica }).toEqual({ notes: before + 3, replica: false })
+
+  // Straight to the old primary, as a process would that has heard of nothing.
+  await using late = await startTcpProxy(servers.shards[0]!.primaryUrl)
+  const old = postgres(late.url, { max: 1, fetch_types: false, onnotice() {} })
+  await expect(old`insert into notes values ('late', 1)`.execute()).rejects.toMatchObject({ code: '25006' })
+  await old.end()
+  const [info] = await admin.list()
+  expect(info).toMatchObject({ name: shard, generation: 2 })
+})
+
+test('an old primary that has lost its fence is fenced again by whoever sees it', async () => {
+  const old = postgres(servers.shards[0]!.primaryUrl, { max: 1, fetch_types: false, onnotice() {} })
+  await old`set default_transaction_read_only = off`
+  const [row] = await old<{ name: string }[]>`select current_database() as name`
+  await old`alter database ${old(row!.name)} reset default_transaction_read_only`
+  await old.end()
+  // A process that starts after the promotion, knowing it only from the catalog.
+  await using fresh = await openStore(
+    { shards: [config], catalogUrl: servers.catalogUrl },
+    { replicas: { watchMs: 25, maxLagMs: 400 } },
+  )
+  expect(await codeOf(fresh.transact(company, (tx) => tx`insert into notes values (${company}, -2)`))).toBe('no error')
+  await until(async () => {
+    const again = postgres(servers.shards[0]!.primaryUrl, { max: 1, fetch_types: false, onnotice() {} })
+    try {
+      return (await again`select current_setting('default_transaction_read_only') as value`)[0]!['value'] === 'on'
+    } finally {
+      await again.end()
+    }
+  })
+})

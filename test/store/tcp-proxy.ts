@@ -1,0 +1,75 @@
+import { once } from 'node:events'
+import { connect, createServer, type Socket } from 'node:net'
+
+/** Stands between a client and a server, to take the server away without touching it. */
+export interface TcpProxy extends AsyncDisposable {
+  /** The URL with this proxy as its host. */
+  readonly url: string
+  /** Ends all connections and refuses new ones. */
+  cut(): Promise<void>
+  /** Takes connections and answers nothing, as a host behind a broken network does. */
+  freeze(): void
+  resume(): Promise<void>
+  connections(): number
+}
+
+export async function startTcpProxy(targetUrl: string): Promise<TcpProxy> {
+  const target = new URL(targetUrl)
+  const pairs = new Set<[Socket, Socket]>()
+  let frozen = false
+  const server = createServer((client) => {
+    const upstream = connect({ host: target.hostname, port: Number(target.port) })
+    const pair: [Socket, Socket] = [client, upstream]
+    pairs.add(pair)
+    for (const [from, to] of [pair, [upstream, client] as const]) {
+      from.on('data', (chunk: Buffer) => {
+        if (!frozen) to.write(chunk)
+      })
+      from.on('error', () => {})
+      from.on('close', () => {
+        pairs.delete(pair)
+        to.destroy()
+      })
+    }
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const address = server.address()
+  const port = typeof address === 'object' && address !== null ? address.port : 0
+  const url = new URL(targetUrl)
+  url.hostname = '127.0.0.1'
+  url.port = String(port)
+
+  const destroyAll = (): void => {
+    for (const [client, upstream] of pairs) {
+      client.destroy()
+      upstream.destroy()
+    }
+  }
+  return {
+    url: url.href,
+    async cut() {
+      if (!server.listening) return
+      const closed = once(server, 'close')
+      server.close()
+      destroyAll()
+      await closed
+    },
+    freeze() {
+      frozen = true
+    },
+    async resume() {
+      frozen = false
+      // What was swallowed cannot be made up for.
+      destroyAll()
+      if (server.listening) return
+      server.listen(port, '127.0.0.1')
+      await once(server, 'listening')
+    },
+    connections: () => pairs.size,
+    async [Symbol.asyncDispose]() {
+      destroyAll()
+      if (server.listening) server.close()
+    },
+  }
+}
