@@ -4,6 +4,7 @@ import { z } from 'zod'
 import { AppError } from '../core/errors.ts'
 import { parseShardId } from '../core/ids.ts'
 import { subgraphNames } from '../schema/sdl.ts'
+import type { PoolProfile } from '../store/pool/options.ts'
 import type { ShardConfig } from '../store/shard-config.ts'
 
 export const roles = ['gateway', ...subgraphNames, 'workers'] as const
@@ -42,9 +43,9 @@ export const environment = {
   WRAPPING_KEY: z.string().optional(),
   CHECKPOINT_KEY: z.string().optional(),
   PRINCIPAL_SIGNING_KEY: z.string().optional(),
-  DEMO: flag.default(true),
+  DEMO: flag.optional(),
   DEBUG_EXTENSIONS: flag.default(false),
-  POOL_PROFILE: z.enum(['balanced', 'high-throughput', 'low-latency', 'memory-constrained']).default('balanced'),
+  POOL_PROFILE: z.enum(['high-throughput', 'low-latency', 'memory-constrained']).optional(),
   POOL_MAX: wholeNumber(1, 500).optional(),
   CORS_ORIGINS: list.optional(),
   WEBHOOKS_ALLOW_PRIVATE: flag.optional(),
@@ -77,9 +78,10 @@ export interface Config {
     readonly checkpoint: string | undefined
     readonly principalSigning: string | undefined
   }
+  /** By default with embedded servers only: other people's databases are not to be filled unasked. */
   readonly demo: boolean
   readonly debugExtensions: boolean
-  readonly pool: { readonly profile: Environment['POOL_PROFILE']; readonly max: number | undefined }
+  readonly pool: { readonly profile: PoolProfile; readonly max: number | undefined }
   readonly corsOrigins: readonly string[]
   /** Whether webhooks may go to private addresses; by default outside production only. */
   readonly webhooksAllowPrivate: boolean
@@ -113,9 +115,12 @@ export function readConfig(argv: readonly string[] = [], env: NodeJS.ProcessEnv 
       checkpoint: values.CHECKPOINT_KEY,
       principalSigning: values.PRINCIPAL_SIGNING_KEY,
     },
-    demo: values.DEMO,
+    demo: values.DEMO ?? values.SHARDS === undefined,
     debugExtensions: values.DEBUG_EXTENSIONS,
-    pool: { profile: values.POOL_PROFILE, max: values.POOL_MAX },
+    pool: {
+      profile: values.POOL_PROFILE ?? (values.SHARDS === undefined ? 'memory-constrained' : 'high-throughput'),
+      max: values.POOL_MAX,
+    },
     corsOrigins: values.CORS_ORIGINS ?? [],
     webhooksAllowPrivate: values.WEBHOOKS_ALLOW_PRIVATE ?? !production,
     logLevel: values.LOG_LEVEL,

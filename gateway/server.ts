@@ -14,6 +14,7 @@ import { createErrorFormatter } from './errors.ts'
 import type { FederatedGateway } from './executor/gateway.ts'
 import { addConsole } from './http/console.ts'
 import { addCors } from './http/cors.ts'
+import { drainLargeBodies } from './http/drain-large-body.ts'
 import { addGraphqlRoutes } from './http/graphql.ts'
 import { addHealthRoutes, type Readiness } from './http/health.ts'
 import { ofFastify, sendError } from './http/send-error.ts'
@@ -120,6 +121,7 @@ export function createGatewayServer(deps: GatewayServerDeps): GatewayServer {
     void reply.header('x-content-type-options', 'nosniff')
     if (draining) void reply.header('connection', 'close')
   })
+  drainLargeBodies(app, limits)
   addCors(app, { origins: deps.corsOrigins ?? [] })
   if (development) addConsole(app)
   addHealthRoutes(app, { check: deps.checkReady, draining: () => draining, logger })

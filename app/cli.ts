@@ -1,0 +1,42 @@
+#!/usr/bin/env node
+import { isAppError } from '../core/errors.ts'
+
+type Command = (args: readonly string[], signal: AbortSignal) => Promise<number>
+
+/**
+ * `ledgerway COMMAND …`. Exit codes: 0 done, 1 failed, 64 usage; `verify` has its own (docs/ledger.md). Each is loaded when
+ * it is called: checking a bundle needs no database driver.
+ */
+const commands: Record<string, () => Promise<Command>> = {
+  import: async () => (await import('./cli/import.ts')).importCommand,
+  verify: async () => {
+    const { runVerify } = await import('../ledger/verify/command.ts')
+    const io = { out: (text: string) => process.stdout.write(text), err: (text: string) => process.stderr.write(text) }
+    return (args) => runVerify(args, io)
+  },
+}
+
+const usage = `usage: ledgerway COMMAND
+
+  import FILE [--strict]    companies and events from NDJSON or CSV; again changes nothing
+  verify FILE… --vkey VKEY --origin ORIGIN [--since OLD_CHECKPOINT] [--json]
+                            checks exported ledgers offline
+`
+
+const stop = new AbortController()
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort())
+
+const [name = '', ...args] = process.argv.slice(2)
+const command = commands[name]
+if (command === undefined) {
+  process.stderr.write(usage)
+  process.exitCode = name === 'help' || name === '--help' ? 0 : 64
+} else {
+  try {
+    process.exitCode = await (await command())(args, stop.signal)
+  } catch (error) {
+    const text = isAppError(error) ? error.message : stop.signal.aborted ? 'stopped' : String((error as Error).stack)
+    process.stderr.write(`ledgerway: ${text}\n`)
+    process.exitCode = 1
+  }
+}

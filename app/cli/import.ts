@@ -1,0 +1,55 @@
+import { stat } from 'node:fs/promises'
+import { parseArgs } from 'node:util'
+import { AppError } from '../../core/errors.ts'
+import { composeData } from '../compose.ts'
+import { readConfig } from '../config.ts'
+import { createProgress } from '../import/progress.ts'
+import { runImport } from '../import/run-import.ts'
+import { createLogger } from '../logger.ts'
+
+/** Imports into the running product of the data directory, or starts its servers for as long as the import takes. */
+export async function importCommand(args: readonly string[], signal: AbortSignal): Promise<number> {
+  const { values, positionals } = parseArgs({
+    args: [...args],
+    options: { strict: { type: 'boolean', default: false } },
+    allowPositionals: true,
+  })
+  const [file, ...more] = positionals
+  if (file === undefined || more.length > 0) {
+    process.stderr.write('usage: ledgerway import FILE [--strict]\n')
+    return 64
+  }
+  const size = await sizeOf(file)
+  const config = readConfig()
+  const out = process.stderr
+  await using stack = new AsyncDisposableStack()
+  const deps = { config, logger: createLogger(config.logLevel), out, signal }
+  const { importTarget: target } = await composeData(deps, stack, { joinRunning: true })
+  const progress = createProgress('import', size, out)
+  const startedMs = performance.now()
+  const report = await runImport({
+    file,
+    target,
+    signal,
+    onProgress: (bytesRead) => progress.update(bytesRead),
+    onBadLine: (line, { code, message, details }) => {
+      const path = typeof details['path'] === 'string' ? ` at ${details['path']}` : ''
+      out.write(`line ${line}: ${code}${path}: ${message}\n`)
+    },
+  })
+  progress.stop()
+  const { lines, companies, records, unchanged, bad } = report
+  const seconds = ((performance.now() - startedMs) / 1000).toFixed(1)
+  process.stdout.write(
+    `${lines} lines: ${companies} companies and ${records} records imported, ${unchanged} unchanged, ${bad} bad, in ${seconds} s\n`,
+  )
+  return bad > 0 && values.strict ? 1 : 0
+}
+
+async function sizeOf(file: string): Promise<number> {
+  try {
+    return (await stat(file)).size
+  } catch (cause) {
+    throw new AppError('BAD_USER_INPUT', `${file} cannot be read.`, { cause })
+  }
+}

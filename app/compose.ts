@@ -1,0 +1,247 @@
+import { createKeyRing, ensureAdminKey } from '../access/keys.ts'
+import { createPrincipalSigner, createPrincipalVerifier, newPrincipalKey } from '../access/propagation.ts'
+import { createPostgresTicketStore } from '../access/tickets-in-postgres.ts'
+import { createRedisTicketStore } from '../access/tickets-in-redis.ts'
+import { createTickets } from '../access/tickets.ts'
+import { createMemoryAnswerCache } from '../cache/drivers/memory.ts'
+import { createRedisAnswerCache } from '../cache/drivers/redis.ts'
+import type { Logger } from '../core/log.ts'
+import type { Service } from '../core/service.ts'
+import type { SubgraphExecutor } from '../core/subgraph-executor.ts'
+import type { Bus } from '../events/bus.ts'
+import { createChangeStream } from '../events/change-stream.ts'
+import { createDirtySignal } from '../events/dirty-signal.ts'
+import { createFollower } from '../events/follow.ts'
+import { createPostgresBus } from '../events/postgres-bus.ts'
+import { createRedisBus } from '../events/redis-bus.ts'
+import { createFederatedGateway } from '../gateway/executor/gateway.ts'
+import { createSharing } from '../gateway/executor/sharing.ts'
+import { createGatewayServer } from '../gateway/server.ts'
+import { createRoute } from '../gateway/transport/route.ts'
+import { createJobs } from '../jobs/jobs.ts'
+import { createLedger, type Ledger, type LedgerRecord } from '../ledger/ledger.ts'
+import { type CompanyCommands, createCompanyCommands } from '../network/companies.ts'
+import { createRelationshipCommands } from '../network/relationships.ts'
+import { createUserCommands } from '../network/users.ts'
+import { subgraphNames, type SubgraphName } from '../schema/sdl.ts'
+import { createStore } from '../store/create-store.ts'
+import { poolProfiles } from '../store/pool/options.ts'
+import type { Store } from '../store/store.ts'
+import { createCompaniesResolvers } from '../subgraphs/companies/resolvers.ts'
+import { createSubgraphHost } from '../subgraphs/host.ts'
+import { serveSubgraph } from '../subgraphs/http.ts'
+import { createOpsResolvers } from '../subgraphs/ops/resolvers.ts'
+import { createRecordsResolvers } from '../subgraphs/records/resolvers.ts'
+import { createWebhooks } from '../webhooks/webhooks.ts'
+import { createSecretWrapper } from '../webhooks/wrapping.ts'
+import { createWorkers } from '../workers/create-workers.ts'
+import { type Config, keysDirectory, roles } from './config.ts'
+import { createImportTarget } from './import/ledger-target.ts'
+import type { ImportTarget } from './import/run-import.ts'
+import { newWrappingKey, storedSecret, wrappingKeyBytes } from './secrets.ts'
+import { openServers, type Servers } from './servers.ts'
+import { supergraphSource } from './supergraph.ts'
+import { disableWebhook, openRedis, readiness, readPage, readRecord, shardsAnswer, verifyStoredWith } from './wiring.ts'
+
+/** The data and what changes it: enough for the command line. */
+export interface DataParts {
+  readonly servers: Servers
+  readonly store: Store
+  readonly bus: Bus
+  readonly ledger: Ledger
+  readonly companies: CompanyCommands
+  readonly importTarget: ImportTarget
+  readonly wrappingKey: Buffer
+  /** Begins every key and channel in Redis that is ours. */
+  readonly prefix: string
+}
+
+export interface ComposeDeps {
+  readonly config: Config
+  readonly logger: Logger
+  /** For people: the key of a first start, solo mode, progress. */
+  readonly out: NodeJS.WriteStream
+  /** Ends the start early. */
+  readonly signal: AbortSignal
+}
+
+/** Opens the servers and builds what works on the data; `stack` stops them in reverse. */
+export async function composeData(
+  { config, logger, out, signal }: ComposeDeps,
+  stack: AsyncDisposableStack,
+  options: { joinRunning: boolean },
+): Promise<DataParts> {
+  const servers = stack.use(await openServers({ config, logger, out, joinRunning: options.joinRunning }))
+  signal.throwIfAborted()
+  const wrappingKey = wrappingKeyBytes(
+    await storedSecret('wrapping', config.keys.wrapping, keysDirectory(config), newWrappingKey),
+  )
+  const { profile, max } = config.pool
+  const store = stack.use(
+    await createStore({
+      shards: servers.shards,
+      catalogUrl: servers.catalogUrl,
+      pool: { ...poolProfiles[profile], ...(max === undefined ? {} : { max }) },
+      deployment: config.deployment,
+      logger: logger.child({ part: 'store' }),
+    }),
+  )
+  signal.throwIfAborted()
+  const prefix = `ledgerway:${store.deployment}:`
+  const bus = stack.use(
+    servers.redisUrl === undefined
+      ? createPostgresBus({ url: servers.catalogUrl, prefix, logger })
+      : createRedisBus({ url: servers.redisUrl, prefix, logger }),
+  )
+  const dirty = createDirtySignal({ bus })
+  const ledger = createLedger({ store, wrappingKey, onAppended: (shard) => dirty.notify(shard) })
+  const companies = createCompanyCommands({ ledger })
+  const importTarget = createImportTarget({ store, ledger, companies })
+  return { servers, store, bus, ledger, companies, importTarget, wrappingKey, prefix }
+}
+
+export interface App extends AsyncDisposable {
+  /** Where this process answers: the gateway's endpoint; in a process without one, each subgraph's. */
+  readonly urls: readonly string[]
+  readonly data: DataParts
+  /** The subgraphs of this process. */
+  readonly subgraphs: Readonly<Partial<Record<SubgraphName, SubgraphExecutor>>>
+}
+
+/**
+ * Builds everything that this process runs, from the servers up; stopping is the same in reverse. The one place where parts
+ * meet: whatever is not named here knows only ports.
+ */
+export async function compose(deps: ComposeDeps): Promise<App> {
+  const { config, logger, out, signal } = deps
+  await using stack = new AsyncDisposableStack()
+  const use = <T extends AsyncDisposable>(part: T): T => stack.use(part)
+  const started = async <T extends Service>(service: T): Promise<T> => {
+    stack.use(service)
+    await service.start()
+    return service
+  }
+
+  const data = await composeData(deps, stack, { joinRunning: config.roles.size < roles.length })
+  const { servers, store, bus, ledger, companies, prefix } = data
+  const redis = servers.redisUrl === undefined ? undefined : use(openRedis(servers.redisUrl))
+  const jobsConnection =
+    servers.redisUrl === undefined
+      ? { postgresUrl: servers.jobsUrl }
+      : { redisUrl: servers.redisUrl, prefix: `${prefix}jobs` }
+  const jobs = use(createJobs(jobsConnection))
+  const webhooks = createWebhooks({
+    wrapper: createSecretWrapper([data.wrappingKey]),
+    allowPrivate: config.webhooksAllowPrivate,
+  })
+  const changes = await started(createChangeStream({ store, bus, logger }))
+  const follower = use(createFollower<LedgerRecord>({ store, changes, logger, readPage }))
+  const keys = await started(createKeyRing({ catalog: store.catalog, bus, logger }))
+  const tickets = createTickets({
+    stores: [
+      ...(redis === undefined ? [] : [{ letter: 'r', store: createRedisTicketStore({ redis, prefix }) }]),
+      { letter: 'p', store: createPostgresTicketStore({ catalog: store.catalog }) },
+    ],
+    logger,
+  })
+
+  const resolvers: Record<SubgraphName, () => object> = {
+    companies: () =>
+      createCompaniesResolvers({
+        store,
+        commands: companies,
+        relationships: createRelationshipCommands({ store, ledger }),
+        users: createUserCommands({ ledger }),
+      }),
+    records: () => createRecordsResolvers({ store, ledger, follower }),
+    ops: () => createOpsResolvers({ store, ledger, jobs, webhooks, tickets }),
+  }
+  const hosts = subgraphNames
+    .filter((name) => config.roles.has(name))
+    .map((name) => createSubgraphHost({ name, resolvers: resolvers[name](), store, logger }))
+  const subgraphs = Object.fromEntries(hosts.map(({ name, execute }) => [name, execute]))
+
+  if (config.roles.has('workers')) {
+    await started(
+      createWorkers({
+        store,
+        bus,
+        changes,
+        jobs,
+        jobsConnection,
+        webhooks,
+        readRecord,
+        verify: verifyStoredWith({ store, wrappingKey: data.wrappingKey }),
+        append: (companyId, record) => ledger.append(companyId, { records: [record] }),
+        disableWebhook: disableWebhook(ledger, webhooks),
+        allowPrivateWebhooks: config.webhooksAllowPrivate,
+        logger,
+      }),
+    )
+  }
+
+  const principalKey = await storedSecret(
+    'principal-signing',
+    config.keys.principalSigning,
+    keysDirectory(config),
+    newPrincipalKey,
+  )
+  signal.throwIfAborted()
+  const urls: string[] = []
+  if (config.roles.has('gateway')) {
+    const adminApiKey = config.adminApiKey
+    const { created } = await ensureAdminKey({
+      catalog: store.catalog,
+      ...(adminApiKey === undefined ? {} : { adminApiKey }),
+    })
+    if (created !== undefined) out.write(`administrator's API key, shown only now: ${created}\n`)
+    const ours = config.supergraph === undefined
+    const signer = createPrincipalSigner({ privateKey: principalKey })
+    const route = use(
+      createRoute({
+        local: ours ? subgraphs : {},
+        urls: Object.fromEntries(config.subgraphUrls),
+        urlOf: (subgraph) => gateway.urlOf(subgraph),
+        http: () => (ours ? { authorize: async ({ principal }) => `Bearer ${await signer.sign(principal)}` } : {}),
+      }),
+    )
+    const gateway = createFederatedGateway({
+      supergraph: supergraphSource(config.supergraph, logger),
+      executor: route.execute,
+      sharing: createSharing({ queries: true, reads: true }),
+      logger,
+    })
+    const cache = use(
+      redis === undefined ? createMemoryAnswerCache() : createRedisAnswerCache({ redis, prefix, logger }),
+    )
+    const server = use(
+      createGatewayServer({
+        gateway,
+        authenticator: keys,
+        tickets,
+        ...(ours ? { caching: { cache, changes, epoch: () => store.epoch() } } : {}),
+        checkReady: () => readiness({ store, changes, gateway }),
+        logger,
+        host: config.host,
+        port: config.port,
+        development: !config.production,
+        debugExtensions: config.debugExtensions,
+        corsOrigins: config.corsOrigins,
+        passForeignErrors: !ours,
+      }),
+    )
+    urls.push((await server.listen()).url)
+  } else {
+    const verifier = createPrincipalVerifier({ keys: [principalKey] })
+    for (const [index, host] of hosts.entries()) {
+      const port = config.port === 0 ? 0 : config.port + index
+      const ready = (): Promise<boolean> => shardsAnswer(store)
+      const served = await serveSubgraph({ host, verifier, logger, hostname: config.host, port, ready })
+      urls.push(use(served).url)
+    }
+  }
+  await servers.announce(urls[0])
+
+  const running = stack.move()
+  return { urls, data, subgraphs, [Symbol.asyncDispose]: () => running.disposeAsync() }
+}

@@ -1,0 +1,47 @@
+import { join } from 'node:path'
+import { isAppError } from '../core/errors.ts'
+import { compose } from './compose.ts'
+import { readConfig } from './config.ts'
+import { loadDemo } from './demo.ts'
+import { createLogger } from './logger.ts'
+
+/**
+ * `npm start`. Standard output carries one line, `ready <url>`, when queries answer; everything else goes to standard
+ * error. SIGINT and SIGTERM stop it in the reverse order of its start; a second one ends it at once.
+ */
+const stop = new AbortController()
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.on(signal, () => {
+    if (stop.signal.aborted) process.exit(130)
+    stop.abort()
+  })
+}
+
+try {
+  const config = readConfig(process.argv.slice(2))
+  const logger = createLogger(config.logLevel)
+  const out = process.stderr
+  await using app = await compose({ config, logger, out, signal: stop.signal })
+  for (const url of app.urls) process.stdout.write(`ready ${url}\n`)
+  if (config.demo && config.roles.has('workers')) {
+    const { store, importTarget: target } = app.data
+    await loadDemo({
+      store,
+      target,
+      logger,
+      out,
+      signal: stop.signal,
+      markerFile: join(config.dataDir, 'demo-loading'),
+    })
+  }
+  await new Promise((resolve) => {
+    if (stop.signal.aborted) resolve(undefined)
+    else stop.signal.addEventListener('abort', resolve, { once: true })
+  })
+} catch (error) {
+  if (!stop.signal.aborted) {
+    const text = isAppError(error) ? error.message : (error as Error).stack
+    process.stderr.write(`ledgerway: ${text}\n`)
+    process.exitCode = 1
+  }
+}

@@ -1,0 +1,107 @@
+import type { Logger } from '../core/log.ts'
+import type { ShardConfig } from '../store/shard-config.ts'
+import { type Config, roles } from './config.ts'
+import { startEmbeddedPostgres } from './embedded/postgres.ts'
+import { soloModeLine, startRedis } from './embedded/redis.ts'
+import { claimDataDirectory, readRunFile, type RunInfo } from './embedded/run-file.ts'
+
+/** The databases that this process works with, whoever runs them. URLs carry credentials: never log them. */
+export interface Servers extends AsyncDisposable {
+  readonly shards: readonly ShardConfig[]
+  readonly catalogUrl: string
+  /** Undefined: solo mode. */
+  readonly redisUrl: string | undefined
+  /** Where BullMQ keeps its queues in solo mode; a database of its own. */
+  readonly jobsUrl: string
+  /** Lets the command line and other roles find what runs here. */
+  announce(url: string | undefined): Promise<void>
+}
+
+/**
+ * External servers where they are configured; else those of a running product on the same data directory, for the command
+ * line and for further roles; else embedded ones, started here and stopped with this process.
+ * @throws AppError CONFIG_INVALID
+ */
+export async function openServers(deps: {
+  config: Config
+  logger: Logger
+  out: NodeJS.WriteStream
+  /** Whether a product that runs on the data directory is joined; else a second start is refused. */
+  joinRunning: boolean
+}): Promise<Servers> {
+  const { config, logger, out } = deps
+  if (deps.joinRunning && config.external === undefined) {
+    const running = await readRunFile(config.dataDir)
+    if (running !== undefined) {
+      return {
+        shards: running.shards,
+        catalogUrl: running.catalogUrl,
+        redisUrl: running.redisUrl ?? undefined,
+        jobsUrl: running.jobsUrl ?? running.catalogUrl,
+        announce: () => Promise.resolve(),
+        [Symbol.asyncDispose]: () => Promise.resolve(),
+      }
+    }
+  }
+  await using stack = new AsyncDisposableStack()
+  const claim = config.external === undefined ? stack.use(await claimDataDirectory(config.dataDir)) : undefined
+  const [postgres, redis] = await startAll(openPostgres(config, logger), openRedisServer(config, logger))
+  stack.use(postgres)
+  stack.use(redis)
+  const soloLine = soloModeLine(redis)
+  if (soloLine !== undefined) out.write(`${soloLine}\n`)
+  const redisUrl = redis.kind === 'redis' ? redis.url : undefined
+  const info: RunInfo = {
+    roles: [...config.roles],
+    shards: postgres.shards.map((shard) => ({ ...shard, replicaUrls: [...shard.replicaUrls] })),
+    catalogUrl: postgres.catalogUrl,
+    jobsUrl: postgres.jobsUrl,
+    redisUrl: redisUrl ?? null,
+  }
+  const running = stack.move()
+  return {
+    shards: postgres.shards,
+    catalogUrl: postgres.catalogUrl,
+    redisUrl,
+    jobsUrl: postgres.jobsUrl,
+    announce: async (url) => claim?.publish(url === undefined ? info : { ...info, url }),
+    [Symbol.asyncDispose]: () => running.disposeAsync(),
+  }
+}
+
+type PostgresServers = Pick<Servers, 'shards' | 'catalogUrl' | 'jobsUrl'> & AsyncDisposable
+
+async function openPostgres({ external, dataDir, embeddedShards }: Config, logger: Logger): Promise<PostgresServers> {
+  if (external === undefined) return startEmbeddedPostgres({ dataDir, shardCount: embeddedShards, logger })
+  return {
+    ...external,
+    jobsUrl: siblingDatabase(external.catalogUrl),
+    [Symbol.asyncDispose]: () => Promise.resolve(),
+  }
+}
+
+/** A private server serves this process alone, so it is no help where external databases are shared with other roles. */
+function openRedisServer(config: Config, logger: Logger): ReturnType<typeof startRedis> {
+  const shared = config.external !== undefined && config.roles.size < roles.length
+  const redisUrl = config.redisUrl ?? (shared ? 'none' : undefined)
+  return startRedis({ redisUrl, dataDir: config.dataDir, logger })
+}
+
+/** Both at once; where one fails, the other is stopped again. */
+async function startAll<A extends AsyncDisposable, B extends AsyncDisposable>(
+  first: Promise<A>,
+  second: Promise<B>,
+): Promise<[A, B]> {
+  const results = await Promise.allSettled([first, second])
+  const [a, b] = results
+  if (a.status === 'fulfilled' && b.status === 'fulfilled') return [a.value, b.value]
+  for (const result of results) if (result.status === 'fulfilled') await result.value[Symbol.asyncDispose]()
+  throw a.status === 'rejected' ? a.reason : b.status === 'rejected' ? b.reason : new Error('unreachable')
+}
+
+/** In solo mode BullMQ's tables lie in a database of their own: the catalog's name with `_jobs`. */
+function siblingDatabase(catalogUrl: string): string {
+  const url = new URL(catalogUrl)
+  url.pathname = `${url.pathname}_jobs`
+  return url.href
+}

@@ -1,0 +1,86 @@
+import { Redis } from 'ioredis'
+import type { ChangeStream } from '../events/change-stream.ts'
+import type { FederatedGateway } from '../gateway/executor/gateway.ts'
+import type { Readiness } from '../gateway/http/health.ts'
+import type { Ledger, LedgerRecord } from '../ledger/ledger.ts'
+import { readRecordPages, readRecords } from '../ledger/read.ts'
+import { verifyStored, type VerifyStoredDeps } from '../ledger/verify-stored.ts'
+import type { ReadPage } from '../events/follow.ts'
+import type { Store } from '../store/store.ts'
+import type { Webhooks } from '../webhooks/webhooks.ts'
+import type { WorkersDeps } from '../workers/create-workers.ts'
+
+/** Where one part's port meets another part's function. Nothing here decides anything. */
+
+/** A client that fails fast while Redis is away, for what can do without it. */
+export function openRedis(url: string): Redis & AsyncDisposable {
+  const redis = new Redis(url, { enableOfflineQueue: false, maxRetriesPerRequest: 1, commandTimeout: 2_000 })
+  // Without a handler an `error` event ends the process; the failing commands tell of it.
+  redis.on('error', () => undefined)
+  return Object.assign(redis, {
+    [Symbol.asyncDispose]: () => {
+      redis.disconnect()
+      return Promise.resolve()
+    },
+  })
+}
+
+export const readPage: ReadPage<LedgerRecord> = async (sql, companyId, { from, limit }) => {
+  const [page] = await readRecordPages(sql, [companyId], { first: limit, after: from - 1 })
+  return page?.records ?? []
+}
+
+export const readRecord: WorkersDeps['readRecord'] = async (sql, companyId, position) => {
+  const [record] = await readRecords(sql, [{ companyId, position }])
+  return record
+}
+
+/** Without its owner's doing: the webhook's end and the record about it are one change. */
+export function disableWebhook(ledger: Ledger, webhooks: Webhooks): WorkersDeps['disableWebhook'] {
+  return async (companyId, webhookId, reason) => {
+    await ledger.change(companyId, async (tx) => {
+      const webhook = await webhooks.setEnabled(tx, companyId, webhookId, false, reason)
+      const data = { webhook: webhookId, reason }
+      const record = { kind: 'webhook.disabled', source: 'ledgerway', stream: `webhook-${webhookId}`, data }
+      return { value: undefined, records: webhook === undefined ? [] : [record] }
+    })
+  }
+}
+
+export function verifyStoredWith(deps: VerifyStoredDeps): WorkersDeps['verify'] {
+  return async (companyId, { signal, onProgress }) => {
+    const { until, firstBreak } = await verifyStored(deps, companyId, {
+      onProgress: (done, total) => void onProgress(done, total),
+      scope: { signal },
+    })
+    const [last] = await deps.store.readOne(companyId, (sql) => readRecords(sql, [{ companyId, position: until - 1 }]))
+    return { ok: firstBreak === null, size: until, head: last?.leaf.toString('base64') ?? null }
+  }
+}
+
+/** Ready while the schema is loaded and at least one shard answers; a shard that does not is named. */
+export async function readiness(deps: {
+  store: Store
+  changes: ChangeStream
+  gateway: FederatedGateway
+}): Promise<Readiness> {
+  const { store, changes, gateway } = deps
+  const answers = await store.broadcast((sql) => sql`select 1`, { deadlineMs: Date.now() + 1_500 })
+  const { refused, supergraphId } = gateway.health()
+  const { bus, unreachable } = changes.health()
+  const parts = {
+    supergraph: {
+      ok: supergraphId !== undefined,
+      ...(refused === undefined ? {} : { detail: 'a newer supergraph was refused; the last good one goes on' }),
+    },
+    ...Object.fromEntries(answers.map(({ shard, ok }) => [`shard ${shard}`, { ok }])),
+    bus: { ok: bus, ...(bus ? {} : { detail: 'events arrive by polling, later' }) },
+    feed: { ok: unreachable.length === 0 },
+  }
+  return { ready: supergraphId !== undefined && answers.every(({ ok }) => ok), parts }
+}
+
+export async function shardsAnswer(store: Store): Promise<boolean> {
+  const answers = await store.broadcast((sql) => sql`select 1`, { deadlineMs: Date.now() + 1_500 })
+  return answers.every(({ ok }) => ok)
+}
