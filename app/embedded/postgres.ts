@@ -39,12 +39,20 @@ const defaultMaxConnections = 200
 export async function startEmbeddedPostgres(options: {
   dataDir: string
   shardCount?: number
+  /** Whether the first shard has a streaming replica. */
+  replica?: boolean
   maxConnections?: number
   /** Settings of Postgres to add or replace. */
   settings?: Readonly<Record<string, string>>
   logger: Logger
 }): Promise<EmbeddedPostgres> {
-  const { shardCount = 3, maxConnections = defaultMaxConnections, settings, logger } = options
+  const {
+    shardCount = 3,
+    replica: withReplica = true,
+    maxConnections = defaultMaxConnections,
+    settings,
+    logger,
+  } = options
   const parent = join(options.dataDir, 'postgres')
   makeParent(parent)
   const account = serverAccount()
@@ -82,6 +90,8 @@ export async function startEmbeddedPostgres(options: {
     const replicaUrls: string[] = []
     if (first) {
       await asSuperuser(primary.port, passwords, allowPromotion, shardDatabase)
+    }
+    if (first && withReplica) {
       const replica = keep(
         await startReplica({
           cluster: optionsOf(replicaOf(name)),

@@ -6,7 +6,7 @@ import { makeReplicaDirectory } from './base-backup.ts'
 import { type Cluster, type ClusterOptions, startCluster } from './cluster.ts'
 
 export const replicationRole = 'replicator'
-const streamingWithinMs = 5_000
+const streamingWithinMs = 15_000
 
 /**
  * Starts a streaming replica of a running cluster on this machine. It is made, or made anew where its place in the
