@@ -1,5 +1,6 @@
-import { hash, randomBytes } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import { canonicalJson } from '../core/json/canonical.ts'
+import { sha256 } from '../core/sha256.ts'
 
 /**
  * What is hashed of a record, as `docs/ledger-format.md` fixes it. Pure: the append does the same in SQL, where the
@@ -75,7 +76,7 @@ const field = (name: string, value: string | undefined): string =>
 
 /** SHA-256 of a header's or any other text's UTF-8 bytes. */
 export function textHash(text: string): Buffer {
-  return hash('sha256', text, 'buffer')
+  return sha256(text)
 }
 
 export function newSalt(): Buffer {
@@ -85,7 +86,7 @@ export function newSalt(): Buffer {
 /** SHA-256(salt || canonical text): hides the text as long as the salt is unknown. */
 export function commitment(salt: Uint8Array, text: string): Buffer {
   if (salt.length !== hashBytes) throw new TypeError(`a salt has ${hashBytes} bytes`)
-  return hash('sha256', Buffer.concat([salt, Buffer.from(text, 'utf8')]), 'buffer')
+  return sha256(Buffer.concat([salt, Buffer.from(text, 'utf8')]))
 }
 
 /** The entry's seven lines. */
@@ -95,7 +96,7 @@ export function entryText(entry: Entry): string {
 
 /** SHA-256(0x00 || entry): RFC 6962's leaf hash and the link of the chain at once. */
 export function leafOf(entry: Entry): Buffer {
-  return hash('sha256', Buffer.from(`\0${entryText(entry)}`, 'utf8'), 'buffer')
+  return sha256(`\0${entryText(entry)}`)
 }
 
 function base64(bytes: Uint8Array): string {

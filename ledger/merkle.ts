@@ -1,4 +1,4 @@
-import { hash } from 'node:crypto'
+import { sha256 } from '../core/sha256.ts'
 
 /**
  * The Merkle tree of RFC 6962 section 2 (SHA-256), pure. Leaves are leaf hashes already (`SHA-256(0x00 || entry)`);
@@ -8,14 +8,14 @@ import { hash } from 'node:crypto'
 const hashBytes = 32
 
 /** The root of a tree without leaves: SHA-256 of nothing. */
-export const emptyRoot: Uint8Array = hash('sha256', '', 'buffer')
+export const emptyRoot: Uint8Array = sha256('')
 
 /** SHA-256(0x00 || entry) */
 export function hashLeaf(entry: Uint8Array): Buffer {
   const input = Buffer.allocUnsafe(entry.length + 1)
   input[0] = 0
   input.set(entry, 1)
-  return hash('sha256', input, 'buffer')
+  return sha256(input)
 }
 
 /** Reused by every call: hashing is synchronous, and a buffer for each of a tree's nodes is what it would mostly cost. */
@@ -26,13 +26,13 @@ export function hashNode(left: Uint8Array, right: Uint8Array): Buffer {
   if (left.length === hashBytes && right.length === hashBytes) {
     nodeInput.set(left, 1)
     nodeInput.set(right, 1 + hashBytes)
-    return hash('sha256', nodeInput, 'buffer')
+    return sha256(nodeInput)
   }
   const input = Buffer.allocUnsafe(1 + left.length + right.length)
   input[0] = 1
   input.set(left, 1)
   input.set(right, 1 + left.length)
-  return hash('sha256', input, 'buffer')
+  return sha256(input)
 }
 
 /** The root over the leaves `[start, end)` of a list. */

@@ -1,4 +1,5 @@
-import { createPrivateKey, createPublicKey, hash, randomBytes, sign, verify, type KeyObject } from 'node:crypto'
+import { createPrivateKey, createPublicKey, randomBytes, sign, verify, type KeyObject } from 'node:crypto'
+import { sha256 } from '../../core/sha256.ts'
 import { decodeBase64 } from './base64.ts'
 
 /**
@@ -87,7 +88,7 @@ function formatVkey(name: string, publicKey: Uint8Array): string {
 
 function keyIdOf(name: string, publicKey: Uint8Array): number {
   const input = Buffer.concat([Buffer.from(`${name}\n`, 'utf8'), Buffer.of(ed25519), publicKey])
-  return hash('sha256', input, 'buffer').readUInt32BE(0)
+  return sha256(input).readUInt32BE(0)
 }
 
 const hex = (keyId: number): string => keyId.toString(16).padStart(8, '0')

@@ -1,16 +1,18 @@
 import { hash } from 'node:crypto'
-import { createCompactRange } from '../merkle.ts'
+import { encodeBase64 } from '../proof/base64.ts'
 import type { Checkpoint } from '../proof/checkpoint.ts'
 import { Erasures } from './erasures.ts'
 import type { Finding } from './findings.ts'
 import { FormatError, parseBundleRecord, zeroHash, type BundleHeader } from './format.ts'
 import { checkPayload, parseRecordHeader } from './record-header.ts'
 import { StreamVersions } from './stream-versions.ts'
+import { Tree } from './tree.ts'
 
 /** A root that the tree must have had at a size: of an older checkpoint, or of another bundle of the same ledger. */
 export interface KnownRoot {
   readonly size: number
-  readonly root: Uint8Array
+  /** Base64. */
+  readonly root: string
   /** Where it is from, for the report. */
   readonly source: string
 }
@@ -27,7 +29,7 @@ export class BundleVerifier {
   readonly #checkpoint: Checkpoint
   /** By size, ascending. */
   readonly #known: readonly KnownRoot[]
-  readonly #tree = createCompactRange()
+  readonly #tree = new Tree()
   readonly #versions = new StreamVersions()
   readonly #erasures: Erasures
   readonly #scratch = Buffer.allocUnsafe(scratchBytes)
@@ -79,7 +81,7 @@ export class BundleVerifier {
     }
     const differing = this.#differingRoot()
     if (differing !== undefined) findings.push(differing)
-    if (Buffer.compare(this.#tree.root(), root) !== 0) {
+    if (this.#tree.root() !== encodeBase64(root)) {
       const since = this.#known[this.#nextKnown - 1]
       const from = since === undefined ? '' : `; up to record ${since.size - 1} they are those of ${since.source}`
       findings.push({ kind: 'invalid', what: `the records do not hash to the checkpoint's root${from}` })
@@ -128,9 +130,8 @@ export class BundleVerifier {
     // The zero byte is RFC 6962's prefix of a leaf; what follows is the entry.
     const headerHash = hash('sha256', record.header, 'base64')
     const entry = `\0ledgerway-entry/v1\n${this.#header.origin}\n${position}\n${this.#previousLeaf}\n${headerHash}\n${record.dataCommitment}\n${record.privateCommitment ?? zeroHash}\n`
-    const leaf = hash('sha256', entry, 'buffer')
-    this.#previousLeaf = leaf.toString('base64')
-    this.#tree.append(leaf)
+    this.#previousLeaf = hash('sha256', entry, 'base64')
+    this.#tree.append(this.#previousLeaf)
   }
 
   /** Base64 of SHA-256(salt || text). */
@@ -148,7 +149,7 @@ export class BundleVerifier {
     for (;;) {
       const known = this.#known[this.#nextKnown]
       if (known === undefined || known.size !== this.#tree.size) return undefined
-      if (Buffer.compare(this.#tree.root(), known.root) !== 0) {
+      if (this.#tree.root() !== known.root) {
         return {
           kind: 'invalid',
           what: `the first ${known.size} records are not those of ${known.source}: history was rewritten`,

@@ -1,4 +1,4 @@
-import { hash } from 'node:crypto'
+import { sha256 } from '../../core/sha256.ts'
 
 const exactStreams = 50_000
 
@@ -14,7 +14,7 @@ export class StreamVersions {
   /** Records that `stream` now has `version`; answers whether that is the one after its last. */
   advance(stream: string, version: number): boolean {
     if (this.#table !== undefined) {
-      const key = keyOf(stream)
+      const key = sha256(stream)
       if (version !== this.#table.get(key) + 1) return false
       this.#table.set(key, version)
       return true
@@ -33,12 +33,10 @@ export class StreamVersions {
 
   #spill(): void {
     this.#table = new HashTable(1 << 17)
-    for (const [name, { version }] of this.#names) this.#table.set(keyOf(name), version)
+    for (const [name, { version }] of this.#names) this.#table.set(sha256(name), version)
     this.#names.clear()
   }
 }
-
-const keyOf = (stream: string): Buffer => hash('sha256', stream, 'buffer')
 
 /** Open addressing with linear probing, at most half full. Keys are uniformly distributed hashes. */
 class HashTable {

@@ -1,3 +1,4 @@
+import { encodeBase64 } from '../proof/base64.ts'
 import { openCheckpoint, type Checkpoint } from '../proof/checkpoint.ts'
 import { parseVkey, type Verifier } from '../proof/keys.ts'
 import { BundleVerifier, type KnownRoot } from './bundle-verifier.ts'
@@ -50,7 +51,12 @@ export async function verifyBundles(input: VerifyInput): Promise<VerifiedSubject
     bundles.push(bundle)
     if ('trusted' in bundle.judged) {
       const { origin, size, root } = bundle.judged.trusted.checkpoint
-      known.push({ origin, from: file, root: { size, root, source: `the bundle ${file}` }, bundle: true })
+      known.push({
+        origin,
+        from: file,
+        root: { size, root: encodeBase64(root), source: `the bundle ${file}` },
+        bundle: true,
+      })
     }
   }
   const ledgers = new Set(bundles.map(({ header }) => header?.origin))
@@ -61,7 +67,8 @@ export async function verifyBundles(input: VerifyInput): Promise<VerifiedSubject
       continue
     }
     const { origin, size, root } = judged.trusted.checkpoint
-    known.push({ origin, from: source, root: { size, root, source: `the older checkpoint ${source}` }, bundle: false })
+    const knownRoot = { size, root: encodeBase64(root), source: `the older checkpoint ${source}` }
+    known.push({ origin, from: source, root: knownRoot, bundle: false })
   }
   for (const { file, header, judged } of bundles) {
     if (header === undefined || 'finding' in judged) {
@@ -77,7 +84,7 @@ export async function verifyBundles(input: VerifyInput): Promise<VerifiedSubject
       .map(({ root }) => root)
     const verified = await verifyRecords(file, new BundleVerifier(header, checkpoint, roots))
     const { origin, size } = checkpoint
-    const root = Buffer.from(checkpoint.root).toString('base64')
+    const root = encodeBase64(checkpoint.root)
     subjects.push({ source: file, origin, size, root, signedBy, ...verified })
   }
   return subjects
