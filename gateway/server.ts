@@ -12,6 +12,7 @@ import type { Authenticator } from './credentials.ts'
 import { createDocuments } from './documents.ts'
 import { createErrorFormatter } from './errors.ts'
 import type { FederatedGateway } from './executor/gateway.ts'
+import { addCompression } from './http/compression.ts'
 import { addConsole } from './http/console.ts'
 import { addCors } from './http/cors.ts'
 import { drainLargeBodies } from './http/drain-large-body.ts'
@@ -58,6 +59,9 @@ export interface GatewayServer extends AsyncDisposable {
   /** Loads the schema, then listens. @returns the address of the GraphQL endpoint */
   listen(): Promise<{ url: string; port: number }>
 }
+
+/** What answers depend on besides address and body: caches outside keep them apart. */
+const vary = 'Origin, Accept, Accept-Encoding, Authorization, X-Api-Key, Ledgerway-Position'
 
 /**
  * The edge: HTTP, WebSocket and event streams in front of Apollo Server and the executor. Disposing it drains: it says that
@@ -122,6 +126,8 @@ export function createGatewayServer(deps: GatewayServerDeps): GatewayServer {
     if (draining) void reply.header('connection', 'close')
   })
   drainLargeBodies(app, limits)
+  app.addHook('onRequest', async (_request, reply) => void reply.header('vary', vary))
+  addCompression(app)
   addCors(app, { origins: deps.corsOrigins ?? [] })
   if (development) addConsole(app)
   addHealthRoutes(app, { check: deps.checkReady, draining: () => draining, logger })

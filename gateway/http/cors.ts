@@ -13,7 +13,6 @@ export function addCors(app: FastifyInstance, deps: { origins: readonly string[]
   const all = origins.has('*')
   app.addHook('onRequest', async (request, reply) => {
     const { origin } = request.headers
-    if (!all) void reply.header('vary', 'Origin')
     if (origin === undefined || !(all || origins.has(origin))) return undefined
     void reply.header('access-control-allow-origin', all ? '*' : origin)
     void reply.header('access-control-expose-headers', exposedHeaders)

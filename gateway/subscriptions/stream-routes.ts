@@ -35,6 +35,8 @@ interface Open {
 const separator = '~'
 /** How long a browser waits before it connects again. */
 const retryMs = 1_000
+/** How often an open stream keeps its resume token from expiring. */
+const renewMs = 600_000
 
 export function addStreamRoutes(
   app: FastifyInstance,
@@ -63,7 +65,7 @@ export function addStreamRoutes(
     try {
       const operation = operationOf(request, limits)
       const last = lastEventIdOf(request.headers['last-event-id'])
-      const { principal, resumeToken } = await authenticate(request, last.resumeToken)
+      const { principal, resumeToken, renew } = await authenticate(request, last.resumeToken)
       const place = connections.enter(principalKey(principal))
       const gone = new AbortController()
       reply.raw.once('close', () => {
@@ -93,7 +95,8 @@ export function addStreamRoutes(
       const idOf = (cursor: string | undefined): string => eventId(cursor, resumeToken)
       // The id comes before any event: also a stream that has seen none can be taken up again.
       raw.write(`retry: ${retryMs}\n${idOf(last.cursor)}:\n\n`)
-      await serve(started, principal, raw, idOf, requestId)
+      const renewing = setInterval(() => renew?.(), renewMs)
+      await serve(started, principal, raw, idOf, requestId).finally(() => clearInterval(renewing))
       raw.end()
       return reply
     } catch (error) {
@@ -105,7 +108,7 @@ export function addStreamRoutes(
   async function authenticate(
     request: FastifyRequest,
     resumeToken: string | undefined,
-  ): Promise<{ principal: Principal; resumeToken?: string }> {
+  ): Promise<{ principal: Principal; resumeToken?: string; renew?: () => void }> {
     const ticket = textOf((request.query as Record<string, unknown>)['ticket'])
     if (ticket === undefined) {
       const principal = await principalOf(authenticator, keyInHeaders(request.headers))
@@ -118,7 +121,9 @@ export function addStreamRoutes(
         : { principal: await tickets.resume(ticket, resumeToken), resumeToken }
     const { principal } = opened
     if (principal.kind !== 'anonymous' && !authenticator.valid(principal.keyId)) throw unauthenticated()
-    return opened
+    // A store that is down now may be up when the token is needed.
+    const renew = (): void => void tickets.resume(ticket, opened.resumeToken).catch(() => {})
+    return { ...opened, renew }
   }
 
   async function serve(

@@ -1,24 +1,25 @@
-import postgres, { type Sql } from 'postgres'
+import type { Sql } from 'postgres'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { createKeyRing, ensureAdminKey, type KeyBus, type KeyRing } from '../../access/keys.ts'
 import { parseCompanyId } from '../../core/ids.ts'
 import { silentLogger } from '../../core/log.ts'
 import { createMemoryBus } from '../../events/memory-bus.ts'
+import { createStore } from '../../store/create-store.ts'
+import { poolProfiles } from '../../store/pool/options.ts'
 import { acquireShards } from '../support/postgres.ts'
 
 const acme = parseCompanyId('acme')
 const unauthenticated = expect.objectContaining({ code: 'UNAUTHENTICATED' }) as unknown
 
-let databases: Awaited<ReturnType<typeof acquireShards>>
+const stack = new AsyncDisposableStack()
 let catalog: Sql
 beforeAll(async () => {
-  databases = await acquireShards({ count: 1 })
-  catalog = postgres(databases.catalogUrl, { max: 4, onnotice: () => {} })
+  const { shards, catalogUrl } = stack.use(await acquireShards({ count: 1 }))
+  const pool = poolProfiles['memory-constrained']
+  const store = await createStore({ shards, catalogUrl, pool, deployment: 'test', logger: silentLogger })
+  catalog = stack.use(store).catalog
 })
-afterAll(async () => {
-  await catalog.end()
-  await databases[Symbol.asyncDispose]()
-})
+afterAll(() => stack.disposeAsync())
 beforeEach(async () => {
   await catalog`truncate access_keys`
 })

@@ -329,3 +329,32 @@ test('stopping waits for what is in flight, and says so to who asks for health',
   await stopped
   await expect(fetch(stopping.url)).rejects.toThrow('fetch failed')
 })
+
+describe('compression', () => {
+  test.each(['zstd', 'br', 'gzip'])('long answers are compressed by %s for clients that ask', async (encoding) => {
+    const query = `{ echo(value: "${'x'.repeat(5000)}") }`
+    const ask = (accept: string): Promise<Response> =>
+      fetch(edge.url, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json', 'x-api-key': keys.acme, 'accept-encoding': accept },
+        body: JSON.stringify({ query }),
+      })
+    const response = await ask(`${encoding}, identity;q=0.1`)
+    expect(response.headers.get('content-encoding')).toBe(encoding)
+    expect(response.headers.get('vary')).toContain('Accept-Encoding')
+    expect(await response.json()).toMatchObject({ data: { echo: 'x'.repeat(5000) } })
+    const plain = await ask(`${encoding};q=0`)
+    expect(plain.headers.get('content-encoding')).toBeNull()
+    await plain.body?.cancel()
+  })
+
+  test('short ones are not', async () => {
+    const answer = await edge.post({ query: '{ whoAmI }' }, { 'x-api-key': keys.acme, 'accept-encoding': 'gzip' })
+    expect(answer.headers.get('content-encoding')).toBeNull()
+  })
+})
+
+test('caches outside are told what answers depend on', async () => {
+  const { headers } = await edge.post({ query: '{ whoAmI }' })
+  for (const name of ['Authorization', 'X-Api-Key', 'Ledgerway-Position']) expect(headers.get('vary')).toContain(name)
+})
