@@ -5,6 +5,7 @@ import { createRedisTicketStore } from '../access/tickets-in-redis.ts'
 import { createTickets } from '../access/tickets.ts'
 import { createMemoryAnswerCache } from '../cache/drivers/memory.ts'
 import { createRedisAnswerCache } from '../cache/drivers/redis.ts'
+import type { ShardId } from '../core/ids.ts'
 import type { Logger } from '../core/log.ts'
 import type { Service } from '../core/service.ts'
 import type { SubgraphExecutor } from '../core/subgraph-executor.ts'
@@ -18,9 +19,11 @@ import { createFederatedGateway } from '../gateway/executor/gateway.ts'
 import { createSharing } from '../gateway/executor/sharing.ts'
 import { createGatewayServer } from '../gateway/server.ts'
 import { createRoute } from '../gateway/transport/route.ts'
+import { announceJob, createJobFollower } from '../jobs/follow-job.ts'
 import { createJobs } from '../jobs/jobs.ts'
 import { createLedger, type Ledger, type LedgerRecord } from '../ledger/ledger.ts'
 import { type CompanyCommands, createCompanyCommands } from '../network/companies.ts'
+import { createCounterparts } from '../network/counterparts.ts'
 import { createRelationshipCommands } from '../network/relationships.ts'
 import { createUserCommands } from '../network/users.ts'
 import { subgraphNames, type SubgraphName } from '../schema/sdl.ts'
@@ -52,6 +55,8 @@ export interface DataParts {
   readonly companies: CompanyCommands
   readonly importTarget: ImportTarget
   readonly wrappingKey: Buffer
+  /** Wakes the shard's relay after a commit: by the bus, or directly once this process runs one itself. */
+  readonly relay: { nudge: (shard: ShardId) => void }
   /** Begins every key and channel in Redis that is ours. */
   readonly prefix: string
 }
@@ -94,10 +99,11 @@ export async function composeData(
       : createRedisBus({ url: servers.redisUrl, prefix, logger }),
   )
   const dirty = createDirtySignal({ bus })
-  const ledger = createLedger({ store, wrappingKey, onAppended: (shard) => dirty.notify(shard) })
+  const relay: DataParts['relay'] = { nudge: (shard) => dirty.notify(shard) }
+  const ledger = createLedger({ store, wrappingKey, onAppended: (shard) => relay.nudge(shard) })
   const companies = createCompanyCommands({ ledger })
   const importTarget = createImportTarget({ store, ledger, companies })
-  return { servers, store, bus, ledger, companies, importTarget, wrappingKey, prefix }
+  return { servers, store, bus, ledger, companies, importTarget, wrappingKey, prefix, relay }
 }
 
 export interface App extends AsyncDisposable {
@@ -129,7 +135,8 @@ export async function compose(deps: ComposeDeps): Promise<App> {
     servers.redisUrl === undefined
       ? { postgresUrl: servers.jobsUrl }
       : { redisUrl: servers.redisUrl, prefix: `${prefix}jobs` }
-  const jobs = use(createJobs(jobsConnection))
+  const jobs = use(createJobs(jobsConnection, { onSubmitted: announceJob(bus) }))
+  const jobFollower = use(createJobFollower({ jobs, bus }))
   const webhooks = createWebhooks({
     wrapper: createSecretWrapper([data.wrappingKey]),
     allowPrivate: config.webhooksAllowPrivate,
@@ -152,9 +159,10 @@ export async function compose(deps: ComposeDeps): Promise<App> {
         commands: companies,
         relationships: createRelationshipCommands({ store, ledger }),
         users: createUserCommands({ ledger }),
+        follower,
       }),
     records: () => createRecordsResolvers({ store, ledger, follower }),
-    ops: () => createOpsResolvers({ store, ledger, jobs, webhooks, tickets }),
+    ops: () => createOpsResolvers({ store, ledger, jobs, jobFollower, webhooks, tickets }),
   }
   const hosts = subgraphNames
     .filter((name) => config.roles.has(name))
@@ -162,7 +170,7 @@ export async function compose(deps: ComposeDeps): Promise<App> {
   const subgraphs = Object.fromEntries(hosts.map(({ name, execute }) => [name, execute]))
 
   if (config.roles.has('workers')) {
-    await started(
+    const workers = await started(
       createWorkers({
         store,
         bus,
@@ -170,6 +178,7 @@ export async function compose(deps: ComposeDeps): Promise<App> {
         jobs,
         jobsConnection,
         webhooks,
+        counterparts: createCounterparts({ store, ledger, logger }),
         readRecord,
         verify: verifyStoredWith({ store, wrappingKey: data.wrappingKey }),
         append: (companyId, record) => ledger.append(companyId, { records: [record] }),
@@ -178,6 +187,7 @@ export async function compose(deps: ComposeDeps): Promise<App> {
         logger,
       }),
     )
+    data.relay.nudge = (shard) => workers.nudge(shard)
   }
 
   const principalKey = await storedSecret(

@@ -41,7 +41,7 @@ export function disableWebhook(ledger: Ledger, webhooks: Webhooks): WorkersDeps[
     await ledger.change(companyId, async (tx) => {
       const webhook = await webhooks.setEnabled(tx, companyId, webhookId, false, reason)
       const data = { webhook: webhookId, reason }
-      const record = { kind: 'webhook.disabled', source: 'ledgerway', stream: `webhook-${webhookId}`, data }
+      const record = { kind: 'webhook.disabled', source: 'ledgerway', stream: `webhook/${webhookId}`, data }
       return { value: undefined, records: webhook === undefined ? [] : [record] }
     })
   }

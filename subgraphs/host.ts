@@ -21,6 +21,7 @@ import { type SubgraphName, subgraphSdl } from '../schema/sdl.ts'
 import type { Store } from '../store/store.ts'
 import { createSubgraphContext, type SubgraphContext } from './context.ts'
 import { presentError } from './errors.ts'
+import { positionOf } from './events.ts'
 
 /** Query texts kept parsed and validated; a gateway sends the same few texts over and over. */
 const maxDocuments = 1000
@@ -100,7 +101,13 @@ export function createSubgraphHost(deps: {
       }
       const results = resultsOf(
         events,
-        (event) => run(newContext(subscriber), event),
+        async (event) => {
+          // Read at the event's position, here and by whoever completes it: nothing in it lags what it tells of.
+          const position = positionOf(event)
+          if (position === undefined) return run(newContext(subscriber), event)
+          const result = await run(newContext({ ...subscriber, position }), event)
+          return { ...result, extensions: { ...result.extensions, position } }
+        },
         (failure) => ({
           errors: [presentError(new GraphQLError('', { originalError: failure as Error }), log)],
         }),

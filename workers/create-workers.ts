@@ -10,6 +10,8 @@ import { createProcessing } from '../jobs/processing.ts'
 import type { QueueClass } from '../jobs/queues.ts'
 import { createFeedConsumer } from '../ledger/feed-consumer.ts'
 import { type ConsumerLag, consumerLags } from '../ledger/feed-cursor.ts'
+import { createCounterpartFeed } from '../network/counterpart-feed.ts'
+import type { Counterparts } from '../network/counterparts.ts'
 import type { ShardSql, Store } from '../store/store.ts'
 import type { Webhooks } from '../webhooks/webhooks.ts'
 import { createRelay, relayLag } from './relay.ts'
@@ -26,6 +28,7 @@ export interface WorkersDeps {
   readonly jobs: Jobs
   readonly jobsConnection: JobsConnection
   readonly webhooks: Webhooks
+  readonly counterparts: Counterparts
   readonly readRecord: (sql: ShardSql, companyId: CompanyId, position: number) => Promise<DeliverableRecord | undefined>
   readonly verify: VerifyStored
   readonly append: (companyId: CompanyId, record: NewOpsRecord) => Promise<unknown>
@@ -85,14 +88,25 @@ export function createWorkers(deps: WorkersDeps): Workers {
     }),
   )
 
+  const counterparts = stack.use(
+    createCounterpartFeed({
+      store,
+      counterparts: deps.counterparts,
+      logger: logger.child({ part: 'relationships' }),
+    }),
+  )
+  const wake = (shard: ShardId): void => {
+    fanout.nudge(shard)
+    counterparts.nudge(shard)
+  }
+
   return {
     nudge: (shard) => relay.nudge(shard),
     async start() {
       await relay.start()
       await fanout.start()
-      stack.use(
-        changes.subscribe({ change: ({ shard }) => fanout.nudge(shard), reset: (shard) => fanout.nudge(shard) }),
-      )
+      await counterparts.start()
+      stack.use(changes.subscribe({ change: ({ shard }) => wake(shard), reset: wake }))
       await processing.start()
     },
     async health() {

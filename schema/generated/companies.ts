@@ -166,8 +166,20 @@ export interface QueryRelationshipArgs {
   id: string
 }
 
+export interface SubscriptionCompanyChangedArgs {
+  companyId: string
+  after?: string | null | undefined
+}
+
+export interface SubscriptionRelationshipChangedArgs {
+  companyId: string
+  relationshipId?: string | null | undefined
+  after?: string | null | undefined
+}
+
 export interface Objects {
   Company: unknown
+  CompanyChanged: unknown
   CompanyConnection: unknown
   CompanyEdge: unknown
   CompanyPayload: unknown
@@ -179,6 +191,7 @@ export interface Objects {
   NetworkNode: unknown
   PageInfo: unknown
   Relationship: unknown
+  RelationshipChanged: unknown
   RelationshipConnection: unknown
   RelationshipCount: unknown
   RelationshipEdge: unknown
@@ -206,6 +219,11 @@ export interface Resolvers<Context, O extends Objects> {
     mutualPartners?: Resolver<O['Company'], CompanyMutualPartnersArgs, Context, O['MutualPartners'] | null>
     network?: Resolver<O['Company'], CompanyNetworkArgs, Context, O['Network'] | null>
     users?: Resolver<O['Company'], Record<string, never>, Context, readonly O['User'][] | null>
+  }
+  CompanyChanged?: {
+    cursor?: Resolver<O['CompanyChanged'], Record<string, never>, Context, string>
+    kind?: Resolver<O['CompanyChanged'], Record<string, never>, Context, string>
+    company?: Resolver<O['CompanyChanged'], Record<string, never>, Context, O['Company']>
   }
   CompanyConnection?: {
     edges?: Resolver<O['CompanyConnection'], Record<string, never>, Context, readonly O['CompanyEdge'][]>
@@ -300,6 +318,11 @@ export interface Resolvers<Context, O extends Objects> {
     updatedAt?: Resolver<O['Relationship'], Record<string, never>, Context, string>
     countersignatures?: Resolver<O['Relationship'], Record<string, never>, Context, readonly O['Countersignature'][] | null>
   }
+  RelationshipChanged?: {
+    cursor?: Resolver<O['RelationshipChanged'], Record<string, never>, Context, string>
+    kind?: Resolver<O['RelationshipChanged'], Record<string, never>, Context, string>
+    relationship?: Resolver<O['RelationshipChanged'], Record<string, never>, Context, O['Relationship']>
+  }
   RelationshipConnection?: {
     edges?: Resolver<O['RelationshipConnection'], Record<string, never>, Context, readonly O['RelationshipEdge'][]>
     nodes?: Resolver<O['RelationshipConnection'], Record<string, never>, Context, readonly O['Relationship'][]>
@@ -328,6 +351,10 @@ export interface Resolvers<Context, O extends Objects> {
     __resolveReference: (reference: { readonly [key: string]: unknown }, context: Context) => Promise<O['Sector'] | null>
     code?: Resolver<O['Sector'], Record<string, never>, Context, string>
     name?: Resolver<O['Sector'], Record<string, never>, Context, string>
+  }
+  Subscription: {
+    companyChanged: { subscribe: Resolver<unknown, SubscriptionCompanyChangedArgs, Context, AsyncIterable<O['CompanyChanged']>>; resolve: (event: O['CompanyChanged']) => O['CompanyChanged'] }
+    relationshipChanged: { subscribe: Resolver<unknown, SubscriptionRelationshipChangedArgs, Context, AsyncIterable<O['RelationshipChanged']>>; resolve: (event: O['RelationshipChanged']) => O['RelationshipChanged'] }
   }
   User: {
     __resolveReference: (reference: { readonly [key: string]: unknown }, context: Context) => Promise<O['User'] | null>

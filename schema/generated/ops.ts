@@ -44,6 +44,10 @@ export interface QueryJobArgs {
   id: string
 }
 
+export interface SubscriptionJobChangedArgs {
+  id: string
+}
+
 export interface Objects {
   Company: unknown
   CreateWebhookPayload: unknown
@@ -111,6 +115,9 @@ export interface Resolvers<Context, O extends Objects> {
   StreamTicket?: {
     ticket?: Resolver<O['StreamTicket'], Record<string, never>, Context, string>
     expiresAt?: Resolver<O['StreamTicket'], Record<string, never>, Context, string>
+  }
+  Subscription: {
+    jobChanged: { subscribe: Resolver<unknown, SubscriptionJobChangedArgs, Context, AsyncIterable<O['Job']>>; resolve: (event: O['Job']) => O['Job'] }
   }
   Webhook: {
     __resolveReference: (reference: { readonly [key: string]: unknown }, context: Context) => Promise<O['Webhook'] | null>

@@ -55,6 +55,7 @@ export interface QueryRecordArgs {
 export interface SubscriptionRecordAppendedArgs {
   companyId: string
   kinds?: readonly string[] | null | undefined
+  streams?: readonly string[] | null | undefined
   after?: string | null | undefined
 }
 

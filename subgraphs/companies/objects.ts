@@ -4,7 +4,7 @@ import type { Countersignature } from '../../network/countersignatures.ts'
 import type { Page } from '../../network/list-companies.ts'
 import type { Neighbourhood } from '../../network/neighbourhood.ts'
 import type { RelationshipStats } from '../../network/read-relationships.ts'
-import type { Relationship } from '../../network/relationship.ts'
+import type { Relationship, RelationshipId } from '../../network/relationship.ts'
 import type { Sector } from '../../network/sectors.ts'
 import type { User } from '../../network/users.ts'
 import type { Objects, Resolvers } from '../../schema/generated/companies.ts'
@@ -14,6 +14,7 @@ import type { SubgraphContext } from '../context.ts'
 /** The values that stand for this subgraph's object types. */
 export interface CompanyObjects extends Objects {
   Company: Company
+  CompanyChanged: { id: CompanyId; cursor: string; kind: string }
   CompanyConnection: Connection<Company>
   CompanyEdge: Page<Company>['edges'][number]
   CompanyPayload: { company: Company; position: string }
@@ -25,6 +26,7 @@ export interface CompanyObjects extends Objects {
   NetworkNode: Neighbourhood['nodes'][number]
   PageInfo: PageInfo
   Relationship: Relationship
+  RelationshipChanged: { id: RelationshipId; cursor: string; kind: string }
   RelationshipConnection: Connection<Relationship>
   RelationshipCount: RelationshipStats['counts'][number]
   RelationshipEdge: Page<Relationship>['edges'][number]

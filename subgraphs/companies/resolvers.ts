@@ -1,6 +1,8 @@
 import { authorize } from '../../access/rights.ts'
 import { AppError } from '../../core/errors.ts'
 import { parseCompanyId } from '../../core/ids.ts'
+import type { Follower } from '../../events/follow.ts'
+import type { LedgerRecord } from '../../ledger/ledger.ts'
 import type { CompanyCommands, Written } from '../../network/companies.ts'
 import { listCompanies, pageSize } from '../../network/list-companies.ts'
 import { listSectors, putSectors } from '../../network/sectors.ts'
@@ -9,6 +11,7 @@ import type { UserCommands } from '../../network/users.ts'
 import type { Store } from '../../store/store.ts'
 import { connectionOf } from '../connection.ts'
 import type { SubgraphContext } from '../context.ts'
+import { createChangeResolvers } from './change-resolvers.ts'
 import { companyByIdentifier, companyById, sectorByCode } from './loaders.ts'
 import type { CompaniesResolvers } from './objects.ts'
 import { createRelationshipResolvers } from './relationship-resolvers.ts'
@@ -20,9 +23,14 @@ export function createCompaniesResolvers(deps: {
   commands: CompanyCommands
   relationships: RelationshipCommands
   users: UserCommands
+  follower: Follower<LedgerRecord>
 }): CompaniesResolvers {
-  const { store, commands, relationships, users } = deps
+  const { store, commands, relationships, users, follower } = deps
   const between = createRelationshipResolvers({ store, commands: relationships, users })
+  const changes = createChangeResolvers({
+    follower,
+    loadRelationship: between.types.Relationship.__resolveReference,
+  })
   return {
     Query: {
       company: (_, { id }, { principal, loaders }) => {
@@ -75,6 +83,7 @@ export function createCompaniesResolvers(deps: {
       ...between.company,
     },
     ...between.types,
+    ...changes,
     Sector: {
       __resolveReference: async ({ code }, { principal, loaders }) => {
         authorize(principal, 'company.read')

@@ -2,6 +2,7 @@ import { authorize, can } from '../../access/rights.ts'
 import type { Tickets } from '../../access/tickets.ts'
 import { AppError } from '../../core/errors.ts'
 import { type CompanyId, parseCompanyId } from '../../core/ids.ts'
+import type { JobFollower } from '../../jobs/follow-job.ts'
 import type { Job } from '../../jobs/job.ts'
 import type { Jobs, QueueCounts } from '../../jobs/jobs.ts'
 import type { QueueClass as JobClass } from '../../jobs/queues.ts'
@@ -31,10 +32,11 @@ export function createOpsResolvers(deps: {
   store: Store
   ledger: Ledger
   jobs: Jobs
+  jobFollower: JobFollower
   webhooks: Webhooks
   tickets: Tickets
 }): Resolvers<SubgraphContext, OpsObjects> {
-  const { store, ledger, jobs, webhooks, tickets } = deps
+  const { store, ledger, jobs, jobFollower, webhooks, tickets } = deps
   return {
     Query: {
       shards: (_, _args, { principal, scope }) => {
@@ -101,6 +103,16 @@ export function createOpsResolvers(deps: {
       createStreamTicket: async (_, _args, { principal }) => {
         const { ticket, expiresAt } = await tickets.issue(principal)
         return { ticket, expiresAt: expiresAt.toISOString() }
+      },
+    },
+    Subscription: {
+      jobChanged: {
+        subscribe: async (_, { id }, { principal, request }) => {
+          authorize(principal, 'job.read')
+          const own = principal.kind === 'company' ? { companyId: principal.companyId } : {}
+          return jobFollower.follow(id, { ...own, signal: request.signal })
+        },
+        resolve: (job) => job,
       },
     },
     Job: {

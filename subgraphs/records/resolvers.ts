@@ -14,6 +14,7 @@ import type { LedgerRecordsArgs, Objects, Resolvers } from '../../schema/generat
 import type { Store } from '../../store/store.ts'
 import type { Connection, PageInfo } from '../connection.ts'
 import type { SubgraphContext } from '../context.ts'
+import { eventsOf } from '../events.ts'
 
 interface RecordObjects extends Objects {
   AppendRecordsPayload: { records: readonly LedgerRecord[]; position: string }
@@ -69,15 +70,16 @@ export function createRecordsResolvers(deps: {
     },
     Subscription: {
       recordAppended: {
-        subscribe: async (_, { companyId, kinds, after }, { principal, request }) => {
+        subscribe: async (_, { companyId, kinds, streams, after }, { principal, request }) => {
           const id = parseCompanyId(companyId)
           authorize(principal, 'ledger.read', id)
-          refuseLongFilter([kinds])
+          refuseLongFilter([kinds, streams])
           return eventsOf(
             await follower.follow(id, {
               signal: request.signal,
               ...(after == null ? {} : { after }),
               ...(kinds == null ? {} : { kinds }),
+              ...(streams == null ? {} : { streams }),
             }),
           )
         },
@@ -153,11 +155,4 @@ function refuseLongFilter(lists: readonly (readonly string[] | null | undefined)
       details: { maximum: maxFilterValues },
     })
   }
-}
-
-/** One event a record. Leaving is said by the request's signal, which the follower hears. */
-async function* eventsOf(
-  batches: AsyncIterable<{ readonly records: readonly { readonly cursor: string; readonly record: LedgerRecord }[] }>,
-): AsyncGenerator<{ cursor: string; record: LedgerRecord }> {
-  for await (const { records } of batches) yield* records
 }

@@ -4,6 +4,7 @@ import { createPostgresTicketStore } from '../../access/tickets-in-postgres.ts'
 import type { CompanyId } from '../../core/ids.ts'
 import { silentLogger } from '../../core/log.ts'
 import { createStatementCounter, type Principal, type RequestContext } from '../../core/request.ts'
+import { createJobFollower } from '../../jobs/follow-job.ts'
 import { createJobs } from '../../jobs/jobs.ts'
 import { createUserCommands } from '../../network/users.ts'
 import type { SubgraphName } from '../../schema/sdl.ts'
@@ -11,9 +12,11 @@ import { createCompaniesResolvers } from '../../subgraphs/companies/resolvers.ts
 import { createSubgraphHost, type SubgraphHost } from '../../subgraphs/host.ts'
 import { serveSubgraph } from '../../subgraphs/http.ts'
 import { createOpsResolvers } from '../../subgraphs/ops/resolvers.ts'
+import { createRecordsResolvers } from '../../subgraphs/records/resolvers.ts'
 import { createWebhooks } from '../../webhooks/webhooks.ts'
 import { createSecretWrapper } from '../../webhooks/wrapping.ts'
 import { createWorld } from '../network/world.ts'
+import { startLive } from '../support/live.ts'
 import { acquireDatabase } from '../support/postgres.ts'
 
 export const admin: Principal = { kind: 'admin', keyId: 'root', scopes: ['*'] }
@@ -45,6 +48,8 @@ export async function createSubgraphWorld(options: { shardCount?: number; batchi
   const world = parts.use(await createWorld(options))
   const jobs = parts.use(createJobs({ postgresUrl: parts.use(await acquireDatabase()).url }))
   const { store, ledger } = world
+  const live = parts.use(await startLive(store))
+  const jobFollower = parts.use(createJobFollower({ jobs, bus: live.bus, pollMs: 50 }))
   const webhooks = createWebhooks({ wrapper: createSecretWrapper([Buffer.alloc(32, 7)]), allowPrivate: true })
   const tickets = createTickets({
     stores: [{ letter: 'p', store: createPostgresTicketStore({ catalog: store.catalog }) }],
@@ -56,12 +61,13 @@ export async function createSubgraphWorld(options: { shardCount?: number; batchi
       commands: world.companies,
       relationships: world.relationships,
       users: createUserCommands({ ledger }),
+      follower: live.follower,
     }),
-    ops: createOpsResolvers({ store, ledger, jobs, webhooks, tickets }),
-    records: {},
+    ops: createOpsResolvers({ store, ledger, jobs, jobFollower, webhooks, tickets }),
+    records: createRecordsResolvers({ store, ledger, follower: live.follower }),
   }
   const hosts = Object.fromEntries(
-    (['companies', 'ops'] as const).map((name) => [
+    (['companies', 'ops', 'records'] as const).map((name) => [
       name,
       createSubgraphHost({
         name,
@@ -120,6 +126,8 @@ export async function createSubgraphWorld(options: { shardCount?: number; batchi
   const kept = parts.move()
   return {
     ...world,
+    live,
+    jobs,
     hosts,
     urls,
     signer,

@@ -1,0 +1,148 @@
+import type { ExecutionResult } from 'graphql'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import type { CompanyId } from '../../core/ids.ts'
+import { decodePosition } from '../../core/position.ts'
+import type { Principal, RequestContext } from '../../core/request.ts'
+import type { SubgraphName } from '../../schema/sdl.ts'
+import { eventually, someCompany } from '../support/feed.ts'
+import { admin, companyKey, createSubgraphWorld, requestContext, type SubgraphWorld } from './world.ts'
+
+let world: SubgraphWorld
+beforeAll(async () => {
+  world = await createSubgraphWorld({ shardCount: 2 })
+})
+afterAll(() => world[Symbol.asyncDispose]())
+
+interface Watched extends AsyncDisposable {
+  readonly events: ExecutionResult[]
+  readonly ended: Promise<void>
+}
+
+async function watch(subgraph: SubgraphName, query: string, as: Principal = admin): Promise<Watched> {
+  const end = new AbortController()
+  const context: RequestContext = { ...requestContext(as), signal: end.signal }
+  const stream = await world.hosts[subgraph].execute({ subgraph, kind: 'subscription', query, context }, end.signal)
+  const events: ExecutionResult[] = []
+  if (!(Symbol.asyncIterator in stream)) {
+    events.push(stream)
+    return { events, ended: Promise.resolve(), [Symbol.asyncDispose]: async () => undefined }
+  }
+  const ended = (async () => {
+    for await (const event of stream) events.push(JSON.parse(JSON.stringify(event)) as ExecutionResult)
+  })()
+  return {
+    events,
+    ended,
+    async [Symbol.asyncDispose]() {
+      end.abort()
+      await ended
+    },
+  }
+}
+
+async function newCompany(name: string): Promise<CompanyId> {
+  const id = someCompany()
+  await world.companies.create({ id, name }, { actor: 'test' })
+  return id
+}
+
+/** What an event says in its field. */
+const field = (event: ExecutionResult | undefined, name: string): { cursor: string; record: object } =>
+  event!.data![name] as never
+const codes = ({ events }: Watched): unknown[] =>
+  events.flatMap(({ errors }) => errors?.map(({ extensions }) => extensions['code']) ?? [])
+
+describe('a subscription', () => {
+  test('to a company brings each change of its profile with its state then, its cursor and its position', async () => {
+    const id = await newCompany('Old name')
+    await using watched = await watch(
+      'companies',
+      `subscription { companyChanged(companyId: "${id}") { cursor kind company { id name } } }`,
+    )
+    await world.ledger.change(id, async () => ({
+      value: null,
+      records: [{ kind: 'other', source: 's', stream: 't', data: {} }],
+    }))
+    await world.companies.update(id, { name: 'New name' }, { actor: 'test' })
+    await eventually(() => expect(watched.events).toHaveLength(1))
+    const [event] = watched.events
+    expect(event?.data?.['companyChanged']).toMatchObject({
+      kind: 'company.updated',
+      company: { id, name: 'New name' },
+    })
+    expect([...decodePosition(String(event?.extensions?.['position'])).shards.keys()]).toEqual([
+      world.store.shardOf(id),
+    ])
+    const { cursor } = field(event, 'companyChanged')
+    await world.companies.update(id, { name: 'Newest name' }, { actor: 'test' })
+    await using resumed = await watch(
+      'companies',
+      `subscription { companyChanged(companyId: "${id}", after: "${cursor}") { kind company { name } } }`,
+    )
+    await eventually(() =>
+      expect(resumed.events.map(({ data }) => data?.['companyChanged'])).toEqual([
+        { kind: 'company.updated', company: { name: 'Newest name' } },
+      ]),
+    )
+  })
+
+  test('to records takes only the kinds and streams asked for', async () => {
+    const id = await newCompany('Filtered')
+    await using watched = await watch(
+      'records',
+      `subscription { recordAppended(companyId: "${id}", kinds: ["a", "b"], streams: ["x"]) { record { kind stream position } } }`,
+    )
+    const records = ['a x', 'a y', 'c x', 'b x'].map((text) => {
+      const [kind = '', stream = ''] = text.split(' ')
+      return { kind, stream, source: 's', data: {} }
+    })
+    await world.ledger.append(id, { records })
+    await eventually(() => expect(watched.events).toHaveLength(2))
+    expect(watched.events.map((event) => field(event, 'recordAppended').record)).toEqual([
+      { kind: 'a', stream: 'x', position: 1 },
+      { kind: 'b', stream: 'x', position: 4 },
+    ])
+  })
+
+  test('to relationships brings what the ledger says of them, to the company and to nobody else', async () => {
+    const [buyer, seller] = [await newCompany('Buyer'), await newCompany('Seller')]
+    const query = `subscription { relationshipChanged(companyId: "${buyer}") { kind relationship { id status } } }`
+    await using own = await watch('companies', query, companyKey(buyer))
+    await using others = await watch('companies', query, companyKey(seller))
+    expect(codes(others)).toEqual(['FORBIDDEN'])
+    await world.relationships.invite({ buyer, seller, kind: 'supply', terms: null, rating: null }, buyer, {
+      actor: 'test',
+    })
+    await eventually(() => expect(own.events).toHaveLength(1))
+    expect(own.events[0]?.data?.['relationshipChanged']).toMatchObject({
+      kind: 'relationship.invited',
+      relationship: { id: `${buyer}~${seller}~supply`, status: 'INVITED' },
+    })
+  })
+
+  test('to a job begins with its present state and ends when it is done; it is not found by another company', async () => {
+    const id = await newCompany('With a job')
+    const job = await world.jobs.submit({ name: 'verifyLedger', companyId: id, submittedBy: 'test' })
+    const query = `subscription { jobChanged(id: "${job.id}") { id state } }`
+    await using own = await watch('ops', query, companyKey(id))
+    await using others = await watch('ops', query, companyKey(await newCompany('Other')))
+    expect(codes(others)).toEqual(['NOT_FOUND'])
+    await eventually(() =>
+      expect(own.events.map(({ data }) => data?.['jobChanged'])).toEqual([{ id: job.id, state: 'WAITING' }]),
+    )
+  })
+
+  test('without a key, or from behind a cursor of another ledger, does not start', async () => {
+    const [id, other] = [await newCompany('One'), await newCompany('Other')]
+    await using nobody = await watch('records', `subscription { recordAppended(companyId: "${id}") { cursor } }`, {
+      kind: 'anonymous',
+    })
+    expect(codes(nobody)).toEqual(['UNAUTHENTICATED'])
+    const cursor = Buffer.from(`${other}:0`).toString('base64url')
+    await using foreign = await watch(
+      'records',
+      `subscription { recordAppended(companyId: "${id}", after: "${cursor}") { cursor } }`,
+    )
+    expect(codes(foreign)).toEqual(['INVALID_CURSOR'])
+  })
+})
