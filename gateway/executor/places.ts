@@ -8,7 +8,7 @@ export interface PlaceVisitor {
   add(entity: JsonObject, holder: JsonObject | unknown[], key: string | number): void
 }
 
-/** @throws Error when the data is not of the shape that the path was planned for. */
+/** What is not of the shape that the path was planned for is passed over. */
 export function forEachPlace(data: JsonObject, path: readonly string[], visitor: PlaceVisitor): void {
   walk(data, path, 0, visitor, [data], 0)
 }
@@ -26,12 +26,11 @@ function walk(
   if (step === undefined) {
     if (isObject(value)) visitor.add(value, holder, key)
   } else if (step === '@') {
-    if (!Array.isArray(value)) throw new Error('A subgraph answered with a single value where its schema says a list.')
+    // Another type's field of the same name, selected for a key or a requirement, may be no list; it is not meant.
+    if (!Array.isArray(value)) return
     for (let index = 0; index < value.length; index++) walk(value[index], path, at + 1, visitor, value, index)
   } else if (isObject(value)) {
     walk(own(value, step), path, at + 1, visitor, value, step)
-  } else {
-    throw new Error(`A subgraph answered with something else than an object above "${step}".`)
   }
 }
 

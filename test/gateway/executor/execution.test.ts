@@ -65,6 +65,16 @@ describe('executing a plan', () => {
     )
   })
 
+  test('a field selected in several places stands where it was first', async () => {
+    await using gateway = await testGateway(subgraphs)
+    const { data } = await gateway.query(
+      '{ feed { ... on Note { text } __typename } feed { id ... on Note { id text author { id } } ... on Link { url } } }',
+    )
+    expect(JSON.stringify(data)).toBe(
+      '{"feed":[{"text":"first","__typename":"Note","id":"a","author":{"id":"1"}},{"__typename":"Link","id":"x","url":"https://example.org"}]}',
+    )
+  })
+
   test('an entity that stands in several places is asked for once', async () => {
     await using gateway = await testGateway(subgraphs)
     await gateway.query('{ notes { author { name } } }')
