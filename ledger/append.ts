@@ -16,6 +16,8 @@ export interface AppendCall {
   /** Whether a ledger that does not exist begins with this. */
   readonly create: boolean
   readonly packFromBytes: number
+  /** The number of schemas that the items were validated under; null where none apply. */
+  readonly schemas: number | null
   /** The key of every subject that the items name. */
   readonly subjectKeys: ReadonlyMap<string, SubjectKey>
 }
@@ -35,7 +37,14 @@ export type AppendOutcome =
   /** Whether this is a repetition has to be found out with the stored record at hand. */
   | { kind: 'compare' }
 
-export type AppendAnswer = { kind: 'done'; outcomes: AppendOutcome[] } | { kind: 'absent' } | { kind: 'rekey' }
+export type AppendAnswer =
+  | { kind: 'done'; outcomes: AppendOutcome[] }
+  /** There is no such ledger. */
+  | { kind: 'absent' }
+  /** A subject was erased: its records need another key. */
+  | { kind: 'rekey' }
+  /** Other schemas hold: validate again. */
+  | { kind: 'schemas' }
 
 /**
  * Appends items to one ledger in one statement, with one outcome per item. MUST be the last statement of its transaction:
@@ -65,7 +74,7 @@ export async function appendItems(
 
   const [row] = await sql<[AnswerRow]>`
     select * from ledger_append(
-      ${call.companyId}, ${call.deployment}, ${call.now}, ${call.create},
+      ${call.companyId}, ${call.deployment}, ${call.now}, ${call.create}, ${call.schemas},
       ${intArray(items.map((item) => item.records.length))}::text::integer[],
       ${lines(records, (record) => record.kind)}, ${lines(records, (record) => record.source)},
       ${lines(records, (record) => record.stream)},
@@ -144,7 +153,7 @@ export async function appendItems(
 }
 
 interface AnswerRow {
-  status: 'done' | 'absent' | 'rekey'
+  status: AppendAnswer['kind']
   first: number
   previous: Buffer
   at: string

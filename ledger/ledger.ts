@@ -12,6 +12,7 @@ import { createSubjectKeys } from './private/subject-keys.ts'
 import { readRecords } from './read.ts'
 import type { AppendedRecord, Expectation, NewRecord } from './record.ts'
 import { findReplay } from './replay.ts'
+import { createSchemaCache } from './schemas/schemas.ts'
 import { formatTime } from './time.ts'
 
 export type { JsonObject } from '../core/json/canonical.ts'
@@ -62,18 +63,20 @@ export interface LedgerDeps {
 
 const staleLimitMs = 5_000
 const rekeyRetries = 5
+const schemaRetries = 5
 
 export function createLedger(deps: LedgerDeps): Ledger {
   const { store, clock = systemClock, onAppended = () => {} } = deps
   const limits = { ...defaultLedgerLimits, ...deps.limits }
   const subjectKeys = createSubjectKeys(deps.wrappingKey ?? null)
+  const schemas = createSchemaCache()
 
   /** In a transaction or, with `create` false, on its own. */
   async function send(
     sql: ShardSql,
     companyId: CompanyId,
     items: readonly AppendItem[],
-    create: boolean,
+    { create, schemas }: { create: boolean; schemas: number | null },
   ): Promise<AppendAnswer> {
     const subjects = items.flatMap((item) =>
       item.records.flatMap((record) => (record.private === null ? [] : [record.private.subject])),
@@ -84,6 +87,7 @@ export function createLedger(deps: LedgerDeps): Ledger {
         deployment: store.deployment,
         now: formatTime(clock.now()),
         create,
+        schemas,
         packFromBytes: limits.packFromBytes,
         subjectKeys: subjects.length === 0 ? new Map() : await subjectKeys.obtain(sql, companyId, subjects),
       }
@@ -99,7 +103,7 @@ export function createLedger(deps: LedgerDeps): Ledger {
     companyId: CompanyId,
     item: AppendItem,
     outcome: AppendOutcome,
-    create: boolean,
+    schemas: number | null,
   ): Promise<Settled> {
     for (let attempt = 1; outcome.kind === 'compare' && attempt <= 3; attempt++) {
       const replay = await findReplay(sql, subjectKeys, companyId, item)
@@ -111,7 +115,7 @@ export function createLedger(deps: LedgerDeps): Ledger {
           duplicates: new Map(replay.positions.entries()),
         }
       }
-      const answer = await send(sql, companyId, [{ ...item, known: replay.known }], create)
+      const answer = await send(sql, companyId, [{ ...item, known: replay.known }], { create: false, schemas })
       const [next] = answer.kind === 'done' ? answer.outcomes : []
       if (next === undefined) break
       outcome = next
@@ -146,6 +150,53 @@ export function createLedger(deps: LedgerDeps): Ledger {
     readonly scope: StoreScope | undefined
   }
 
+  type ItemResult = { records: AppendedRecord[] } | { error: AppError }
+
+  /** Appends those that fit the schemas in force, as many rounds of validation as it takes to know these. */
+  async function appendValid(sql: ShardSql, companyId: CompanyId, items: readonly Submission[]): Promise<ItemResult[]> {
+    const results: ItemResult[] = []
+    for (let attempt = 1; attempt <= schemaRetries; attempt++) {
+      const valid: { item: Submission; place: number }[] = []
+      for (const [place, item] of items.entries()) {
+        try {
+          schemas.check(companyId, item)
+          valid.push({ item, place })
+        } catch (error) {
+          if (!isAppError(error)) throw error
+          results[place] = { error }
+        }
+      }
+      if (valid.length === 0 && attempt > 1) return results
+      const number = schemas.number(companyId)
+      // Nothing is sent where nothing fits; but what this process knows may be out of date.
+      const answer: AppendAnswer =
+        valid.length === 0
+          ? { kind: 'schemas' }
+          : await send(
+              sql,
+              companyId,
+              valid.map(({ item }) => item),
+              { create: false, schemas: number },
+            )
+      if (answer.kind === 'absent') {
+        throw new AppError('NOT_FOUND', `There is no company ${companyId}.`, { details: { companyId } })
+      }
+      if (answer.kind === 'schemas') {
+        await schemas.load(sql, companyId)
+        continue
+      }
+      if (answer.kind === 'rekey') break
+      await Promise.all(
+        valid.map(async ({ item, place }, index) => {
+          const one = await settle(sql, companyId, item, answer.outcomes[index] as AppendOutcome, number)
+          results[place] = one.kind === 'failed' ? one : { records: await receipts(sql, companyId, one) }
+        }),
+      )
+      return results
+    }
+    throw new AppError('OVERLOADED', 'Schemas or subjects of the ledger change all the time; try again.')
+  }
+
   async function runGroup(lane: string, items: Submission[]): Promise<GroupResult[]> {
     const companyId = lane as CompanyId
     // A group has no one caller, so neither deadline nor signal; its statements count for the first.
@@ -159,18 +210,7 @@ export function createLedger(deps: LedgerDeps): Ledger {
         const results = await store.onPrimary(
           shard,
           async (sql) => {
-            const answer = await send(sql, companyId, items, false)
-            if (answer.kind === 'absent') {
-              throw new AppError('NOT_FOUND', `There is no company ${companyId}.`, { details: { companyId } })
-            }
-            if (answer.kind === 'rekey') throw new AppError('OVERLOADED', 'A subject is being erased; try again.')
-            const settled = await Promise.all(
-              items.map(async (item, index) => {
-                const outcome = answer.outcomes[index] as AppendOutcome
-                const one = await settle(sql, companyId, item, outcome, false)
-                return one.kind === 'failed' ? one : { records: await receipts(sql, companyId, one) }
-              }),
-            )
+            const settled = await appendValid(sql, companyId, items)
             const [row] = await sql<[{ lsn: string }]>`select pg_current_wal_flush_lsn()::text as lsn`
             const position = { epoch, shards: new Map([[shard, parseLsn(row.lsn)]]) }
             return settled.map((one): GroupResult => ('error' in one ? { error: one.error } : { ...one, position }))
@@ -206,15 +246,13 @@ export function createLedger(deps: LedgerDeps): Ledger {
           const item = prepare(input, 'internal')
           // A transaction runs statements as a pool does; only the types differ.
           const sql = tx as unknown as ShardSql
-          let answer = await send(sql, companyId, [item], false)
-          let create = false
+          let answer = await send(sql, companyId, [item], { create: false, schemas: null })
           if (answer.kind === 'absent') {
             await store.claim(tx, companyId)
-            create = true
-            answer = await send(sql, companyId, [item], create)
+            answer = await send(sql, companyId, [item], { create: true, schemas: null })
           }
           if (answer.kind !== 'done') throw new AppError('OVERLOADED', 'A subject is being erased; try again.')
-          const settled = await settle(sql, companyId, item, answer.outcomes[0] as AppendOutcome, create)
+          const settled = await settle(sql, companyId, item, answer.outcomes[0] as AppendOutcome, null)
           if (settled.kind === 'failed') throw settled.error
           const records = await receipts(sql, companyId, settled)
           written = shard

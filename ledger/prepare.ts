@@ -43,7 +43,8 @@ export function prepareItem(
 ): PreparedItem {
   const { records, expected = [] } = input
   if (records.length === 0) throw new AppError('BAD_USER_INPUT', 'An append has at least one record.')
-  if (records.length > maxRecordsPerAppend || expected.length > maxRecordsPerAppend) {
+  // What Ledgerway itself appends follows from what callers sent, and one erasure may concern many records.
+  if ((origin === 'caller' && records.length > maxRecordsPerAppend) || expected.length > maxRecordsPerAppend) {
     throw new AppError('LIST_TOO_LONG', `An append has at most ${maxRecordsPerAppend} records and expected versions.`, {
       details: { limit: maxRecordsPerAppend },
     })

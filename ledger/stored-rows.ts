@@ -30,7 +30,8 @@ const maxRows = 2_000
 
 /**
  * The records `from` to `until - 1` in pages, in order, of bounded size whatever the payloads' is. Each page is a statement of
- * its own, so a long run holds no snapshot open; records do not change but by erasure.
+ * its own, so a long run holds no snapshot open; records do not change but by erasure. From the primary: a replica may lag behind
+ * the head or checkpoint that the range was taken from.
  */
 export async function* storedRows(
   store: Store,
@@ -40,8 +41,8 @@ export async function* storedRows(
 ): AsyncGenerator<StoredRow[]> {
   let rows = 256
   for (let next = range.from; next < range.until;) {
-    const page = await store.readOne(
-      companyId,
+    const page = await store.onPrimary(
+      store.shardOf(companyId),
       (sql) => sql<StoredRow[]>`
         select position, batch_id, kind, source, stream, version, recorded_at, key, header, data, packed, salt,
           data_commitment, private, private_subject, private_commitment, leaf, previous_leaf

@@ -74,7 +74,7 @@ export async function verifyStored(
         if (row.position !== done) return found({ position: done, what: 'the record is missing' })
         const what = check.row(row, keys)
         if (what !== null) return found({ position: row.position, what })
-        collectErasure(row, missing, erased)
+        collectErasure(row, missing, erased, keys)
         tree?.append(row.leaf)
         done += 1
       }
@@ -100,11 +100,14 @@ export async function verifyStored(
     if (more > 0) return found({ position: head.size, what: 'there are records behind the head' })
     const broken = await tree?.end()
     if (broken != null) return found(broken)
-  } else {
-    // An erasure may be recorded behind the range.
+  }
+  const unexplained = (): MissingPart | undefined =>
+    missing.find((part) => !part.explainedBy.some((key) => erased.has(key)))
+  if (unexplained() !== undefined) {
+    // The erasure may be recorded behind the range, or while it was read.
     for (const part of await laterErasures(store, companyId, until)) erased.add(part)
   }
-  const gap = missing.find((part) => !part.explainedBy.some((key) => erased.has(key)))
+  const gap = unexplained()
   return found(
     gap === undefined ? null : { position: gap.position, what: `the ${gap.part} is missing without an erasure` },
   )
@@ -116,9 +119,11 @@ interface MissingPart {
   explainedBy: string[]
 }
 
-function collectErasure(row: StoredRow, missing: MissingPart[], erased: Set<string>): void {
+function collectErasure(row: StoredRow, missing: MissingPart[], erased: Set<string>, keys: OpenKeys | null): void {
   if (row.salt === null) missing.push({ position: row.position, part: 'data', explainedBy: [`all:${row.position}`] })
-  if (row.private_commitment !== null && row.private === null) {
+  // Without its key it is as good as gone, as it is while its subject is being erased.
+  const unreadable = keys !== null && row.private_subject !== null && !keys.has(row.private_subject)
+  if (row.private_commitment !== null && (row.private === null || unreadable)) {
     missing.push({
       position: row.position,
       part: 'private part',
@@ -155,9 +160,10 @@ function createRowCheck(origin: string, wrappingKey: Buffer | null, store: Store
   return {
     last: () => ({ leaf: previousLeaf ?? zeroHash, recordedAt }),
 
-    async subjectKeys(page: readonly StoredRow[]): Promise<OpenKeys> {
+    /** Null where private parts cannot be opened. */
+    async subjectKeys(page: readonly StoredRow[]): Promise<OpenKeys | null> {
       const wanted = [...new Set(page.flatMap((row) => (row.private_subject === null ? [] : [row.private_subject])))]
-      if (wrappingKey === null || wanted.length === 0) return new Map()
+      if (wrappingKey === null) return null
       const found = await store.onPrimary(store.shardOf(companyId), (sql) =>
         subjects.find(
           sql,
@@ -168,7 +174,7 @@ function createRowCheck(origin: string, wrappingKey: Buffer | null, store: Store
     },
 
     /** What is wrong with the row, or null. */
-    row(row: StoredRow, keys: OpenKeys): string | null {
+    row(row: StoredRow, keys: OpenKeys | null): string | null {
       if (row.position === 0) complete = true
       const header = parseHeader(row.header)
       if (header === null) return 'the header is not the canonical text of a record header'
@@ -217,15 +223,14 @@ function createRowCheck(origin: string, wrappingKey: Buffer | null, store: Store
   }
 }
 
-function privateFault(row: StoredRow, keys: OpenKeys): string | null {
+function privateFault(row: StoredRow, keys: OpenKeys | null): string | null {
   if (row.private_commitment === null) {
     return row.private === null && row.private_subject === null ? null : 'a private part without a commitment'
   }
   if ((row.private === null) !== (row.private_subject === null)) return 'a private part without its subject'
   if (row.private === null || row.private_subject === null) return null
-  if (keys.size === 0) return null
-  const key = keys.get(row.private_subject)
-  if (key === undefined) return "the private part's key is gone"
+  const key = keys?.get(row.private_subject)
+  if (key === undefined) return null
   const part = open(key, row.private)
   return commitment(part.salt, part.text).equals(row.private_commitment)
     ? null

@@ -12,7 +12,9 @@ create table ledger_heads (
   recorded_at text not null default '',
   here boolean not null default true,
   epoch bigint not null default 0,
-  published boolean not null default false
+  published boolean not null default false,
+  -- Grows with every schema registered: an append that was validated under an older number is validated again.
+  schemas bigint not null default 0
 ) with (fillfactor = 50);
 
 create table ledger_records (
@@ -84,13 +86,15 @@ create aggregate ledger_chain(bytea, text, text) (sfunc = ledger_chain_step, sty
 -- arrays. '' in keys, data, subjects and known means none. Hashes and salts are 32 bytes each, joined. `known` is the
 -- position at which the caller has found this key with this content, for contents that cannot be compared here.
 --
--- status: 'absent' (no such ledger, and p_create is false), 'rekey' (a subject's key is no longer the one given), 'done'. outcomes, one an item: 'appended'; 'conflict' with
+-- status: 'absent' (no such ledger, and p_create is false), 'rekey' (a subject's key is no longer the one given), 'schemas'
+-- (other schemas hold than p_schemas says; null does not ask), 'done'. outcomes, one an item: 'appended'; 'conflict' with
 -- the number of the expectation and the actual version; 'key' when a key was used for other content, with the record's
 -- number; 'compare' when the caller has to compare and call again, with the record's number. Numbers start at 1 and
 -- run over all items. duplicates: the position of the record that has this key already, else null; its item's other records
 -- are appended. versions and leaves are those of the appended records in order, from `first` on.
 create function ledger_append(
-  p_company text, p_deployment text, p_now text, p_create boolean, p_counts integer[],
+  p_company text, p_deployment text, p_now text, p_create boolean, p_schemas bigint,
+  p_counts integer[],
   p_kinds text, p_sources text, p_streams text, p_keys text, p_before_time text, p_before_version text,
   p_data text, p_packed bytea[], p_salts bytea, p_commitments bytea,
   p_private bytea[], p_subjects text, p_subject_keys text, p_private_commitments bytea, p_known text,
@@ -133,6 +137,11 @@ begin
   end if;
   if not head.here then
     raise exception 'stale epoch' using errcode = 'LW001';
+  end if;
+  if p_schemas <> head.schemas then
+    status := 'schemas';
+    return next;
+    return;
   end if;
   if p_subjects is not null and exists (
     select from unnest(string_to_array(p_subjects, E'\n', ''), string_to_array(p_subject_keys, E'\n', '')) s (subject, key)

@@ -1,0 +1,100 @@
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { missingStreams, readMoment, readState } from '../../ledger/as-of.ts'
+import { registerSchema } from '../../ledger/schemas/register.ts'
+import { createLedger } from '../../ledger/ledger.ts'
+import { createWorld, record, type World } from './world.ts'
+
+let world: World
+let now = Date.UTC(2030, 0, 1)
+beforeAll(async () => {
+  world = await createWorld({ clock: { now: () => now } })
+})
+afterAll(() => world[Symbol.asyncDispose]())
+
+test('the state at any moment is the latest record of each stream until then', async () => {
+  const companyId = await world.company()
+  const streams = ['code', 'config', 'environment', 'code', 'config', 'code']
+  for (const stream of streams) {
+    now += 1000
+    await world.ledger.append(companyId, { records: [record({ stream })] })
+  }
+  const expected = new Map([['profile', 0]])
+  for (const [index, stream] of streams.entries()) {
+    expected.set(stream, index + 1)
+    const time = new Date(now - 1000 * (streams.length - 1 - index)).toISOString()
+    const [at, byTime, state] = await world.sql(companyId, async (sql) => [
+      await readMoment(sql, companyId, { position: index + 1 }),
+      await readMoment(sql, companyId, { time }),
+      await readState(sql, companyId, index + 2, { first: 100 }),
+    ])
+    expect(at.size).toBe(index + 2)
+    expect(byTime.size).toBe(index + 2)
+    expect(new Map(state.records.map((one) => [one.stream, one.position]))).toEqual(expected)
+  }
+  await world.sql(companyId, async (sql) => {
+    expect((await readMoment(sql, companyId, { time: '2029-01-01T00:00:00Z' })).size).toBe(0)
+    expect(await missingStreams(sql, companyId, 2, ['config', 'code', 'never'])).toEqual(['config', 'never'])
+    const first = await readState(sql, companyId, 7, { first: 2 })
+    expect(first).toMatchObject({ records: [{ stream: 'code' }, { stream: 'config' }], hasMore: true })
+    const rest = await readState(sql, companyId, 7, { first: 2, after: 'config' })
+    expect(rest).toMatchObject({ records: [{ stream: 'environment' }, { stream: 'profile' }], hasMore: false })
+    await expect(readMoment(sql, companyId, { position: 7 })).rejects.toMatchObject({ code: 'NOT_FOUND' })
+    await expect(readMoment(sql, companyId, {})).rejects.toMatchObject({ code: 'BAD_USER_INPUT' })
+  })
+})
+
+const schema = {
+  type: 'object',
+  properties: { amount: { type: 'string' }, lines: { type: 'array', items: { type: 'object', required: ['sku'] } } },
+  required: ['amount'],
+}
+
+test('appends of a kind with a schema have to fit it, and the error names the path', async () => {
+  const companyId = await world.company()
+  const registered = await registerSchema(world.ledger, companyId, { kind: 'order.placed', schema })
+  expect(registered.version).toBe(1)
+  await world.ledger.append(companyId, { records: [record({ data: { amount: '1' } })] })
+  const wrong = record({ data: { amount: '1', lines: [{ sku: 'a' }, {}] } })
+  await expect(world.ledger.append(companyId, { records: [record(), wrong] })).rejects.toMatchObject({
+    code: 'SCHEMA_VIOLATION',
+    details: { path: '$.records[1].data.lines[1].sku', kind: 'order.placed', schemaVersion: 1 },
+  })
+  await world.ledger.append(companyId, { records: [record({ kind: 'order.other', data: { amount: 5 } })] })
+})
+
+test('a schema holds at once in processes that had appended under another one, for each append by itself', async () => {
+  const companyId = await world.company()
+  const elsewhere = createLedger({ store: world.store })
+  const bad = { records: [record({ data: {} })] }
+  await elsewhere.append(companyId, bad)
+  await registerSchema(world.ledger, companyId, { kind: 'order.placed', schema })
+  const results = await Promise.allSettled([
+    elsewhere.append(companyId, bad),
+    elsewhere.append(companyId, { records: [record()] }),
+    elsewhere.append(companyId, bad),
+    elsewhere.append(companyId, { records: [record()] }),
+  ])
+  expect(results.map(({ status }) => status)).toEqual(['rejected', 'fulfilled', 'rejected', 'fulfilled'])
+  const again = await registerSchema(world.ledger, companyId, { kind: 'order.placed', schema })
+  expect(again.version).toBe(1)
+  const looser = await registerSchema(world.ledger, companyId, { kind: 'order.placed', schema: { type: 'object' } })
+  expect(looser.version).toBe(2)
+  await elsewhere.append(companyId, bad)
+})
+
+test('ready schemas are registered by name; what is no schema, or could match for ever, is refused', async () => {
+  const companyId = await world.company()
+  await registerSchema(world.ledger, companyId, { kind: 'code' })
+  await expect(
+    world.ledger.append(companyId, { records: [record({ kind: 'code', data: { repository: 'r' } })] }),
+  ).rejects.toMatchObject({ code: 'SCHEMA_VIOLATION', details: { path: '$.records[0].data.commit' } })
+  for (const input of [
+    { kind: 'unknown' },
+    { kind: 'a', schema: { type: 'nonsense' } },
+    { kind: 'a', schema: { $ref: 'https://elsewhere.example/schema' } },
+    { kind: 'a', schema: { properties: { x: { pattern: '^(a+)+$' } } } },
+    { kind: 'ledger.erased', schema: {} },
+  ]) {
+    await expect(registerSchema(world.ledger, companyId, input)).rejects.toMatchObject({ code: 'BAD_USER_INPUT' })
+  }
+})
