@@ -1,11 +1,10 @@
 import { AppError } from '../core/errors.ts'
 import type { CompanyId, ShardId } from '../core/ids.ts'
 import type { Logger } from '../core/log.ts'
-import { loadDirectory, locate, type Directory } from './directory.ts'
+import { loadDirectory, type Directory } from './directory.ts'
 import { listMoves, steerMove, type Move } from './move/move-row.ts'
 import type { Mover } from './move/mover.ts'
-import { flipBuckets } from './move/flip-buckets.ts'
-import { companiesOf } from './move/companies-of.ts'
+import type { Rebalance, Rebalancer } from './move/rebalance.ts'
 import { promote } from './promote.ts'
 import { serverKey } from './server-key.ts'
 import type { ShardConfig } from './shard-config.ts'
@@ -23,12 +22,6 @@ export interface ShardInfo {
   readonly servers: readonly (ServerStats & { readonly key: string })[]
 }
 
-export interface RebalanceProgress {
-  readonly buckets: number
-  readonly bucketsLeft: number
-  readonly companiesMoved: number
-}
-
 /** What operators do with shards: for the command line, the operations API and jobs. */
 export interface ShardAdmin {
   list(): Promise<ShardInfo[]>
@@ -43,27 +36,22 @@ export interface ShardAdmin {
   pause(moveId: number): Promise<Move>
   resume(moveId: number): Promise<Move>
   cancel(moveId: number): Promise<Move>
-  /** Gives every bucket to the shard that the strategy names, and moves its companies. To be repeated if it is interrupted. */
-  rebalance(options?: {
-    signal?: AbortSignal
-    onProgress?: (progress: RebalanceProgress) => void
-  }): Promise<RebalanceProgress>
+  /** See `Rebalancer`; `rebalancer.run`, or a worker, does it. */
+  rebalance(): Promise<Rebalance>
   /** `server` is a replica's `host:port/database`; optional where there is one replica. See `promote`. */
   promote(shard: ShardId, options: { server?: string; acceptLoss?: boolean }): Promise<{ lost: 'nothing' | 'unknown' }>
 }
 
-/** Buckets whose creations are held back together while their last companies are looked for. */
-const bucketsAtOnce = 256
-
 export function createShardAdmin(deps: {
   store: Store
   mover: Mover
+  rebalancer: Rebalancer
   shards: readonly ShardConfig[]
   logger: Logger
   /** After the directory has changed: tell the other processes. */
   onDirectoryChanged?: () => Promise<void> | void
 }): ShardAdmin {
-  const { store, mover, shards: configs, logger } = deps
+  const { store, mover, rebalancer, shards: configs, logger } = deps
   const { catalog } = store
 
   async function changed(): Promise<void> {
@@ -111,46 +99,7 @@ export function createShardAdmin(deps: {
     pause: (moveId) => steerMove(catalog, moveId, { paused: true }),
     resume: (moveId) => steerMove(catalog, moveId, { paused: false }),
     cancel: (moveId) => steerMove(catalog, moveId, { cancel: true, paused: false }),
-    async rebalance({ signal, onProgress } = {}) {
-      await pruneOverrides()
-      let companiesMoved = 0
-      const total = changesOf(await loadDirectory(catalog)).length
-      const progress = (left: number): RebalanceProgress => ({ buckets: total, bucketsLeft: left, companiesMoved })
-      for (;;) {
-        const directory = await loadDirectory(catalog)
-        const changes = changesOf(directory)
-        onProgress?.(progress(changes.length))
-        const [first] = changes
-        if (first === undefined) break
-        // The same source and target, so that one flip and one listing serve many buckets.
-        const batch = changes
-          .filter(({ source, target }) => source === first.source && target === first.target)
-          .slice(0, bucketsAtOnce)
-        const buckets = new Set(batch.map(({ bucket }) => bucket))
-        const { source, target } = first
-        const moveAll = async (current: Directory): Promise<void> => {
-          const listed = await companiesOf(store, source, (id) => buckets.has(current.strategy.bucketOf(id)))
-          for (const companyId of listed) {
-            if (signal?.aborted === true) throw new AppError('CANCELLED', 'Rebalancing was interrupted.')
-            if (locate(current, companyId) !== source) continue
-            const { id } = await mover.plan(companyId, target)
-            const { state } = await mover.run(id, signal)
-            if (state !== 'done' && state !== 'flipped') {
-              throw new AppError('OVERLOADED', `The move of company "${companyId}" is ${state}. Run rebalance again.`)
-            }
-            companiesMoved += 1
-          }
-        }
-        await moveAll(directory)
-        await flipBuckets({ store, directory, source, target, buckets })
-        await changed()
-        logger.info({ source, target, buckets: buckets.size }, 'buckets have moved')
-        // Companies that were created while the others moved have stayed behind.
-        await moveAll(await loadDirectory(catalog))
-      }
-      await pruneOverrides()
-      return progress(0)
-    },
+    rebalance: () => rebalancer.request(),
     async promote(shard, { server, acceptLoss = false }) {
       const config = configs.find(({ name }) => name === shard)
       if (config === undefined) throw new AppError('NOT_FOUND', `SHARDS does not name "${shard}".`)
@@ -161,29 +110,5 @@ export function createShardAdmin(deps: {
       await changed()
       return { lost }
     },
-  }
-
-  function changesOf(directory: Directory): { bucket: number; source: ShardId; target: ShardId }[] {
-    const wanted = directory.strategy.assign([...directory.shards.values()])
-    return directory.buckets.flatMap((source, bucket) => {
-      const target = wanted[bucket]
-      return target === undefined || target === source ? [] : [{ bucket, source, target }]
-    })
-  }
-
-  /** Overrides that say what the bucket says by now. */
-  async function pruneOverrides(): Promise<void> {
-    const directory = await loadDirectory(catalog)
-    const superfluous = [...directory.overrides]
-      .filter(([company, { shard }]) => directory.buckets[directory.strategy.bucketOf(company)] === shard)
-      .map(([company]) => company)
-    if (superfluous.length === 0) return
-    await catalog.begin(async (tx) => {
-      // A recent one still says what a replica must have replayed.
-      const pruned = await tx`
-        delete from company_overrides
-        where company_id = any (${superfluous}::text[]) and arrived_at < now() - interval '1 minute'`
-      if (pruned.count > 0) await tx`update deployment set epoch = epoch + 1`
-    })
   }
 }

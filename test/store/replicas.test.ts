@@ -9,6 +9,7 @@ import { parseCompanyId, type ShardId } from '../../core/ids.ts'
 import { silentLogger } from '../../core/log.ts'
 import { createShardAdmin } from '../../store/admin.ts'
 import { createMover } from '../../store/move/mover.ts'
+import { createRebalancer } from '../../store/move/rebalance.ts'
 import type { ShardConfig } from '../../store/shard-config.ts'
 import type { ServerStats, Store } from '../../store/store.ts'
 import { openStore } from './open-store.ts'
@@ -159,9 +160,11 @@ test('a replica that is lost leaves the rotation without an error, and comes bac
 })
 
 test('a promoted replica takes the writes, nothing is lost, and the old primary takes none', async () => {
+  const mover = createMover({ store, logger: silentLogger })
   const admin = createShardAdmin({
     store,
-    mover: createMover({ store, logger: silentLogger }),
+    mover,
+    rebalancer: createRebalancer({ store, mover, logger: silentLogger }),
     shards: [config],
     logger: silentLogger,
   })

@@ -1,0 +1,39 @@
+import { setTimeout } from 'node:timers/promises'
+import type { Logger } from '../core/log.ts'
+import type { Service } from '../core/service.ts'
+import type { Mover } from '../store/move/mover.ts'
+import type { Rebalancer } from '../store/move/rebalance.ts'
+
+const pauseMs = 1_000
+
+/**
+ * Works at moves and rebalances that nobody works at: new ones, those that a killed process left, and old copies whose
+ * time has come. Any number of processes may run one. Stopping interrupts a move where it can be taken up again.
+ */
+export function createCompanyMover(deps: { mover: Mover; rebalancer: Rebalancer; logger: Logger }): Service {
+  const { mover, rebalancer, logger } = deps
+  const stop = new AbortController()
+  let running: Promise<void> = Promise.resolve()
+
+  async function loop(): Promise<void> {
+    while (!stop.signal.aborted) {
+      try {
+        await mover.runIdle(stop.signal)
+        await rebalancer.runIdle(stop.signal)
+      } catch (error) {
+        logger.warn({ error }, 'moves have to wait')
+      }
+      await setTimeout(pauseMs, undefined, { signal: stop.signal, ref: false }).catch(() => {})
+    }
+  }
+
+  return {
+    async start() {
+      running = loop()
+    },
+    async [Symbol.asyncDispose]() {
+      stop.abort()
+      await running
+    },
+  }
+}
