@@ -85,29 +85,31 @@ export function createWebhooks({ wrapper, allowPrivate, clock = systemClock }: W
     async create(tx, { companyId, url, kinds }) {
       const parsed = parseWebhookUrl(url, { allowPrivate })
       const wanted = parseKinds(kinds ?? [])
+      const rows = await commandRows()
       // Counted under the company's other inserts: the limit is a bound on work, not an exact promise.
-      const [counted] = await tx<{ count: number }[]>`
-        select count(*)::integer as count from webhooks where company_id = ${companyId}`
-      if ((counted?.count ?? 0) >= maxPerCompany)
+      if ((await rows.countWebhooks(tx, companyId)) >= maxPerCompany)
         throw new AppError('LIST_TOO_LONG', `A company has at most ${maxPerCompany} webhooks.`)
       const webhookId = uuidv7(clock.now())
       const secret = newWebhookSecret()
-      const [row] = await tx<Row[]>`
-        insert into webhooks (company_id, webhook_id, url, kinds, secret, created_at)
-        values (${companyId}, ${webhookId}, ${parsed.href}, ${wanted}, ${wrapper.wrap(secret, context(companyId, webhookId))},
-          ${new Date(clock.now()).toISOString()}::text::timestamptz)
-        returning ${columns(tx)}`
-      return { webhook: found(row), secret }
+      const webhook = await rows.insertWebhook(tx, {
+        companyId,
+        webhookId,
+        url: parsed.href,
+        kinds: wanted,
+        secret: wrapper.wrap(secret, context(companyId, webhookId)),
+        createdAt: new Date(clock.now()),
+      })
+      return { webhook: required(webhook), secret }
     },
     async rotateSecret(tx, companyId, webhookId) {
       const secret = newWebhookSecret()
-      const [row] = await tx<Row[]>`
-        update webhooks
-        set previous_secret = secret, previous_until = clock_timestamp() + make_interval(secs => ${rotationMs / 1000}),
-          secret = ${wrapper.wrap(secret, context(companyId, webhookId))}
-        where company_id = ${companyId} and webhook_id = ${webhookId}
-        returning ${columns(tx)}`
-      return { webhook: found(row), secret }
+      const webhook = await (
+        await commandRows()
+      ).replaceSecret(tx, companyId, webhookId, {
+        secret: wrapper.wrap(secret, context(companyId, webhookId)),
+        previousUntil: new Date(clock.now() + rotationMs),
+      })
+      return { webhook: required(webhook), secret }
     },
     async setEnabled(tx, companyId, webhookId, enabled, reason) {
       const [row] = await tx<(Row & { was: boolean })[]>`
@@ -118,13 +120,11 @@ export function createWebhooks({ wrapper, allowPrivate, clock = systemClock }: W
         ) old
         where w.company_id = ${companyId} and w.webhook_id = old.webhook_id
         returning old.was, ${columns(tx, 'w.')}`
-      const webhook = found(row)
+      const webhook = required(row && webhookOf(row))
       return row?.was === enabled ? undefined : webhook
     },
     async remove(tx, companyId, webhookId) {
-      await tx`delete from webhook_deliveries where company_id = ${companyId} and webhook_id = ${webhookId}`
-      const { count } = await tx`delete from webhooks where company_id = ${companyId} and webhook_id = ${webhookId}`
-      if (count === 0) throw notFound()
+      if (!(await (await commandRows()).deleteWebhook(tx, companyId, webhookId))) throw notFound()
     },
     async open(sql, companyId, webhookId) {
       const [row] = await sql<(Row & { secret: Buffer; previous_secret: Buffer | null })[]>`
@@ -160,10 +160,13 @@ function webhookOf(row: Row): Webhook {
   }
 }
 
-function found(row: Row | undefined): Webhook {
-  if (row === undefined) throw notFound()
-  return webhookOf(row)
+function required(webhook: Webhook | undefined): Webhook {
+  if (webhook === undefined) throw notFound()
+  return webhook
 }
+
+/** Commands are rare, and what they are written with is large: it is loaded at the first one. */
+const commandRows = () => import('./webhook-rows.ts')
 
 function parseKinds(kinds: readonly string[]): string[] {
   if (kinds.length > maxKinds) throw new AppError('LIST_TOO_LONG', `A webhook filters by at most ${maxKinds} kinds.`)
