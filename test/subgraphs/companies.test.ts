@@ -28,7 +28,7 @@ describe.each(['inProcess', 'overHttp'] as const)('the companies subgraph %s', (
       { variables: { of: ids.map((id) => ({ __typename: 'Company', id })) } },
     )
     expect(answer.codes).toEqual([])
-    expect(answer.data?.['_entities']).toEqual(
+    expect(answer.data['_entities']).toEqual(
       ids.map((id) => ({ id, name: `Name of ${id}`, sector: { code: 'energy', name: 'Energy' } })),
     )
     expect(answer.statements).toBe(shardsOf(ids))
@@ -64,7 +64,7 @@ describe.each(['inProcess', 'overHttp'] as const)('the companies subgraph %s', (
     const first = await ask('companies', query)
     expect(first.statements).toBe(3)
     const pageOf = ({ data }: Answer) =>
-      data?.['companies'] as unknown as { nodes: object[]; pageInfo: { endCursor: string } }
+      data['companies'] as unknown as { nodes: object[]; pageInfo: { endCursor: string } }
     expect(pageOf(first).pageInfo).toMatchObject({ hasNextPage: true, hasPreviousPage: false })
     const second = await ask('companies', query, { variables: { after: pageOf(first).pageInfo.endCursor } })
     expect(pageOf(second).pageInfo).toMatchObject({ hasNextPage: true, hasPreviousPage: true })
@@ -157,7 +157,7 @@ describe.each(['inProcess', 'overHttp'] as const)('the companies subgraph %s', (
       const failing = ids.flatMap((id, i) => (world.store.shardOf(id) === world.store.shardOf(down) ? [`f${i}`] : []))
       expect(answer.paths).toEqual(failing.map((field) => [field]))
       expect(new Set(answer.codes)).toEqual(new Set(['SHARD_UNAVAILABLE']))
-      const answered = Object.entries(answer.data ?? {}).filter(([, company]) => company !== null)
+      const answered = Object.entries(answer.data).filter(([, company]) => company !== null)
       expect(answered).toHaveLength(ids.length - failing.length)
     } finally {
       await cable.mend()
@@ -204,7 +204,7 @@ test('relationships over GraphQL: invited, accepted, rated, seen by both sides o
     { as: companyKey(buyer) },
   )
   expect(invited.codes).toEqual([])
-  expect(invited.data?.['inviteRelationship']).toEqual({
+  expect(invited.data['inviteRelationship']).toEqual({
     relationship: {
       id,
       status: 'INVITED',

@@ -7,7 +7,7 @@ import { createStatementCounter, type Principal, type RequestContext } from '../
 import { createJobFollower } from '../../jobs/follow-job.ts'
 import { createJobs } from '../../jobs/jobs.ts'
 import { createUserCommands } from '../../network/users.ts'
-import type { SubgraphName } from '../../schema/sdl.ts'
+import { type SubgraphName, subgraphNames } from '../../schema/sdl.ts'
 import { createCompaniesResolvers } from '../../subgraphs/companies/resolvers.ts'
 import { createSubgraphHost, type SubgraphHost } from '../../subgraphs/host.ts'
 import { serveSubgraph } from '../../subgraphs/http.ts'
@@ -28,7 +28,8 @@ export const companyKey = (companyId: string): Principal => ({
 })
 
 export interface Answer {
-  readonly data: Record<string, never> | null
+  /** Empty where there is none. */
+  readonly data: Record<string, never>
   readonly codes: readonly unknown[]
   readonly paths: readonly unknown[]
   /** Sent to the shards for this operation. */
@@ -43,7 +44,7 @@ export type Ask = (
 ) => Promise<Answer>
 
 /** The three subgraphs on real shards: asked in process, and over HTTP. */
-export async function createSubgraphWorld(options: { shardCount?: number; batching?: boolean } = {}) {
+export async function createSubgraphWorld(options: { shardCount?: number } = {}) {
   await using parts = new AsyncDisposableStack()
   const world = parts.use(await createWorld(options))
   const jobs = parts.use(createJobs({ postgresUrl: parts.use(await acquireDatabase()).url }))
@@ -66,28 +67,26 @@ export async function createSubgraphWorld(options: { shardCount?: number; batchi
     ops: createOpsResolvers({ store, ledger, jobs, jobFollower, webhooks, tickets }),
     records: createRecordsResolvers({ store, ledger, follower: live.follower }),
   }
-  const hosts = Object.fromEntries(
-    (['companies', 'ops', 'records'] as const).map((name) => [
-      name,
-      createSubgraphHost({
+  const hostsWith = (batching: boolean) =>
+    Object.fromEntries(
+      subgraphNames.map((name) => [
         name,
-        resolvers: resolvers[name],
-        store,
-        logger: silentLogger,
-        batching: options.batching ?? true,
-      }),
-    ]),
-  ) as Record<SubgraphName, SubgraphHost>
+        createSubgraphHost({ name, resolvers: resolvers[name], store, logger: silentLogger, batching }),
+      ]),
+    ) as Record<SubgraphName, SubgraphHost>
+  const hosts = hostsWith(true)
 
-  const inProcess: Ask = async (subgraph, query, { as = admin, variables, position } = {}) => {
-    const context = requestContext(as, position)
-    const result = await hosts[subgraph].execute(
-      { subgraph, kind: 'query', query, context, ...(variables === undefined ? {} : { variables }) },
-      context.signal,
-    )
-    if (Symbol.asyncIterator in result) throw new Error('a stream')
-    return answerOf(result as Body, context.statements.totals(), context.written)
-  }
+  const askOf =
+    (asked: Record<SubgraphName, SubgraphHost>): Ask =>
+    async (subgraph, query, { as = admin, variables, position } = {}) => {
+      const context = requestContext(as, position)
+      const result = await asked[subgraph].execute(
+        { subgraph, kind: 'query', query, context, ...(variables === undefined ? {} : { variables }) },
+        context.signal,
+      )
+      if (Symbol.asyncIterator in result) throw new Error('a stream')
+      return answerOf(result as Body, context.statements.totals(), context.written)
+    }
 
   const key = newPrincipalKey()
   const signer = createPrincipalSigner({ privateKey: key })
@@ -131,7 +130,9 @@ export async function createSubgraphWorld(options: { shardCount?: number; batchi
     hosts,
     urls,
     signer,
-    inProcess,
+    inProcess: askOf(hosts),
+    /** The same resolvers on the same data, every key loaded by itself. */
+    without: { inProcess: askOf(hostsWith(false)) },
     overHttp,
     [Symbol.asyncDispose]: () => kept.disposeAsync(),
   }
@@ -160,7 +161,7 @@ interface Body {
 function answerOf({ data = null, errors = [] }: Body, totals: Totals, written: readonly string[]): Answer {
   return {
     // A copy: objects from graphql-js have no prototype, which JSON does not know.
-    data: JSON.parse(JSON.stringify(data)) as Answer['data'],
+    data: JSON.parse(JSON.stringify(data ?? {})) as Answer['data'],
     codes: errors.map(({ extensions }) => extensions?.['code']),
     paths: errors.map(({ path }) => path ?? null),
     statements: Object.values(totals)

@@ -1,0 +1,203 @@
+import { parse } from 'graphql'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { type CompanyId, parseCompanyId } from '../../core/ids.ts'
+import { silentLogger } from '../../core/log.ts'
+import { createFederatedGateway } from '../../gateway/executor/gateway.ts'
+import { textSource } from '../../gateway/planner/supergraph-source.ts'
+import { importNetwork, traderId } from '../../network/import-network.ts'
+import { putSectors } from '../../network/sectors.ts'
+import { supergraphSdl, type SubgraphName } from '../../schema/sdl.ts'
+import { admin, createSubgraphWorld, requestContext, type SubgraphWorld } from './world.ts'
+
+/** Statements are those that the store has sent, whatever the resolvers believe. */
+let world: SubgraphWorld
+const shardCount = 3
+const partnerCount = 50
+const hub = traderId('1')
+
+async function* ratings() {
+  for (let i = 0; i < partnerCount; i++)
+    yield i % 2 === 0 ? `1,${100 + i},${(i % 21) - 10},1300000000` : `${100 + i},1,5,1300000001`
+}
+
+beforeAll(async () => {
+  world = await createSubgraphWorld({ shardCount })
+  await putSectors(world.store, [{ code: 'energy', name: 'Energy' }])
+  await importNetwork(world, ratings())
+  const traders = [hub, ...Array.from({ length: partnerCount }, (_, i) => traderId(String(100 + i)))]
+  for (const id of traders) await world.companies.update(id, { sector: 'energy' }, {})
+  for (let i = 0; i < 20; i++) {
+    const id = parseCompanyId(`listed-${String(i).padStart(2, '0')}`)
+    await world.companies.create({ id, name: `AAA ${id}`, sector: 'energy' }, {})
+    const records = [1, 2, 3].map((n) => ({ kind: 'n', source: 's', stream: 't', data: { n } }))
+    await world.ledger.append(id, { records })
+  }
+})
+afterAll(() => world[Symbol.asyncDispose]())
+
+async function federated(query: string) {
+  await using gateway = createFederatedGateway({
+    supergraph: textSource(supergraphSdl()),
+    logger: silentLogger,
+    executor: (request, signal) => world.hosts[request.subgraph as SubgraphName].execute(request, signal),
+  })
+  await gateway.load()
+  const context = requestContext(admin)
+  const { data, errors } = await gateway.execute({ document: parse(query), context })
+  return {
+    data: JSON.parse(JSON.stringify(data)) as Record<string, never>,
+    errors,
+    totals: context.statements.totals(),
+  }
+}
+
+test('twenty companies with their sectors, last three records and webhooks: a statement a shard for each of three steps', async () => {
+  const { data, errors, totals } = await federated(`{
+    companies(first: 20) { nodes {
+      id name sector { name }
+      ledger { records(last: 3) { nodes { id data } } }
+      webhooks { id url }
+    } } }`)
+  expect(errors).toBeUndefined()
+  const { nodes } = data['companies'] as unknown as { nodes: { ledger: { records: { nodes: object[] } } }[] }
+  expect(nodes).toHaveLength(20)
+  expect(nodes[4]).toEqual({
+    id: 'listed-04',
+    name: 'AAA listed-04',
+    sector: { name: 'Energy' },
+    ledger: { records: { nodes: [1, 2, 3].map((n) => ({ id: `listed-04:${n}`, data: { n } })) } },
+    webhooks: [],
+  })
+  for (const perShard of Object.values(totals)) expect(Object.values(perShard)).toEqual([1, 1, 1])
+  expect(Object.keys(totals).sort()).toEqual(['companies', 'ops', 'records'])
+})
+
+const relationships = `{ company(id: "${hub}") { relationships(first: 50, orderBy: RATING) { nodes {
+  rating buyer { name sector { name } } seller { name sector { name } }
+} } } }`
+
+/** What ends up in the answer and what it took, with loaders or without. */
+async function measured(asked: Pick<SubgraphWorld, 'inProcess'>, query: string) {
+  const start = performance.now()
+  const { data, codes, statements } = await asked.inProcess('companies', query)
+  return { data, codes, statements, ms: Math.round(performance.now() - start) }
+}
+
+test('fifty relationships with both names and sectors take at most one statement and one a shard more; without loaders, many', async () => {
+  const withLoaders = await measured(world, relationships)
+  expect(withLoaders.codes).toEqual([])
+  // The company itself, its relationships, and every partner.
+  expect(withLoaders.statements).toBeLessThanOrEqual(1 + 1 + shardCount)
+
+  const without = await measured(world.without, relationships)
+  expect(without.data).toEqual(withLoaders.data)
+  expect(without.statements).toBeGreaterThan(2 * partnerCount)
+  const line = (name: string, { statements, ms }: { statements: number; ms: number }) =>
+    `50 relationships ${name}: ${statements} statements, ${ms} ms`
+  console.log([line('with loaders', withLoaders), line('without', without)].join('\n'))
+})
+
+test('statistics, partners and pages of many companies are one aggregate or page a shard', async () => {
+  const fields = `... on Company { relationshipStats { total meanRatingGiven meanRatingReceived } }`
+  const of = Array.from({ length: partnerCount }, (_, i) => ({ __typename: 'Company', id: traderId(String(100 + i)) }))
+  const stats = await world.inProcess(
+    'companies',
+    `query ($of: [_Any!]!) { _entities(representations: $of) { ${fields} } }`,
+    { variables: { of } },
+  )
+  expect(stats.statements).toBe(2 * shardCount)
+  expect((stats.data['_entities'] as unknown as object[])[1]).toEqual({
+    relationshipStats: { total: 1, meanRatingGiven: 5, meanRatingReceived: null },
+  })
+  const pages = await world.inProcess(
+    'companies',
+    `query ($of: [_Any!]!) { _entities(representations: $of) { ... on Company {
+      relationships(first: 2) { nodes { id countersignatures { verified } } } mutualPartners(with: "${traderId('101')}") { total companies { name } }
+    } } }`,
+    { variables: { of } },
+  )
+  expect(pages.codes).toEqual([])
+  // Companies, pages, countersignatures, partners, and the mutual partner's name.
+  expect(pages.statements).toBeLessThanOrEqual(5 * shardCount)
+  expect((pages.data['_entities'] as unknown as object[])[0]).toMatchObject({
+    mutualPartners: { total: 1, companies: [{ name: 'OTC trader 1' }] },
+  })
+})
+
+test('pages of relationships go through all of them once in every order, and filters hold', async () => {
+  const all = async (args: string) => {
+    const ids: string[] = []
+    for (let after: string | null = null; ;) {
+      const { data, codes } = await world.inProcess(
+        'companies',
+        `query ($after: String) { company(id: "${hub}") {
+          relationships(first: 7, after: $after, ${args}) { nodes { id } pageInfo { hasNextPage endCursor } } } }`,
+        { variables: { after } },
+      )
+      expect(codes).toEqual([])
+      const { relationships: page } = data['company'] as unknown as {
+        relationships: { nodes: { id: string }[]; pageInfo: { hasNextPage: boolean; endCursor: string } }
+      }
+      ids.push(...page.nodes.map(({ id }) => id))
+      if (!page.pageInfo.hasNextPage) return ids
+      after = page.pageInfo.endCursor
+    }
+  }
+  for (const order of ['NEWEST', 'OLDEST', 'RATING']) {
+    const ids = await all(`orderBy: ${order}`)
+    expect(ids).toHaveLength(partnerCount)
+    expect(new Set(ids).size).toBe(partnerCount)
+  }
+  expect(await all('role: BUYER')).toHaveLength(partnerCount / 2)
+  expect(await all('role: SELLER, status: ACTIVE, kind: "trade"')).toHaveLength(partnerCount / 2)
+  expect(await all('status: ENDED')).toEqual([])
+})
+
+test('a neighbourhood costs a statement a shard a step, and one a shard for its edges', async () => {
+  const { data, statements, codes } = await world.inProcess(
+    'companies',
+    `{ company(id: "${traderId('100')}") { network(depth: 2, limit: 30) { nodes { companyId distance } edges { relationshipId } truncated } } }`,
+  )
+  expect(codes).toEqual([])
+  const { network } = data['company'] as unknown as {
+    network: { nodes: { companyId: CompanyId; distance: number }[]; edges: object[]; truncated: boolean }
+  }
+  expect(network.nodes).toHaveLength(30)
+  expect(network.nodes.slice(0, 2)).toEqual([
+    { companyId: traderId('100'), distance: 0 },
+    { companyId: hub, distance: 1 },
+  ])
+  expect(network.nodes.slice(2).every(({ distance }) => distance === 2)).toBe(true)
+  expect(network.edges).toHaveLength(29)
+  expect(network.truncated).toBe(true)
+  expect(statements).toBeLessThanOrEqual(1 + 1 + 1 + shardCount)
+  const deep = await world.inProcess('companies', `{ company(id: "${hub}") { network(depth: 4) { truncated } } }`)
+  expect(deep.codes).toEqual(['BAD_USER_INPUT'])
+  const wide = await world.inProcess('companies', `{ company(id: "${hub}") { network(limit: 501) { truncated } } }`)
+  expect(wide.codes).toEqual(['LIST_TOO_LONG'])
+})
+
+test('while a partner’s shard is down, a company’s relationships are still there, without that partner’s name', async () => {
+  const away = Array.from({ length: partnerCount }, (_, i) => traderId(String(100 + i))).find(
+    (id) => world.store.shardOf(id) !== world.store.shardOf(hub),
+  ) as CompanyId
+  const cable = world.cableOf(away)
+  await cable.cut()
+  try {
+    const { data, codes } = await world.inProcess(
+      'companies',
+      `{ company(id: "${hub}") { relationships(first: 50) { nodes { buyerId sellerId status buyer { name } seller { name } } } } }`,
+    )
+    expect(new Set(codes)).toEqual(new Set(['SHARD_UNAVAILABLE']))
+    const { relationships: page } = data['company'] as unknown as {
+      relationships: { nodes: { buyerId: string; sellerId: string; buyer: object | null; seller: object | null }[] }
+    }
+    expect(page.nodes).toHaveLength(partnerCount)
+    const isAway = (id: string) => world.store.shardOf(id as CompanyId) === world.store.shardOf(away)
+    for (const node of page.nodes) {
+      expect([node.buyer === null, node.seller === null]).toEqual([isAway(node.buyerId), isAway(node.sellerId)])
+    }
+  } finally {
+    await cable.mend()
+  }
+})

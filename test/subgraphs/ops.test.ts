@@ -1,0 +1,113 @@
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { type CompanyId, parseCompanyId } from '../../core/ids.ts'
+import { admin, companyKey, createSubgraphWorld, type SubgraphWorld } from './world.ts'
+
+let world: SubgraphWorld
+const ids: CompanyId[] = Array.from({ length: 6 }, (_, i) => parseCompanyId(`owner-${i}`))
+beforeAll(async () => {
+  world = await createSubgraphWorld({ shardCount: 2 })
+  for (const id of ids) await world.companies.create({ id, name: id }, {})
+})
+afterAll(() => world[Symbol.asyncDispose]())
+
+test('a webhook is created with a record that does not hold its secret, and seen by its company only', async () => {
+  const ask = world.inProcess
+  const created = await ask(
+    'ops',
+    `mutation { createWebhook(input: { companyId: "owner-0", url: "http://127.0.0.1:9/hook", kinds: ["trade.made"] }) {
+      webhook { id url kinds enabled createdAt } secret } }`,
+    { as: companyKey('owner-0') },
+  )
+  expect(created.codes).toEqual([])
+  expect(created.written).toHaveLength(1)
+  const { webhook, secret } = created.data['createWebhook'] as unknown as {
+    webhook: { id: string }
+    secret: string
+  }
+  expect(webhook).toMatchObject({ url: 'http://127.0.0.1:9/hook', kinds: ['trade.made'], enabled: true })
+  expect(secret).toMatch(/^whsec_/)
+
+  const query = `query ($of: [_Any!]!) { _entities(representations: $of) {
+    ... on Company { id webhooks { id } } ... on Webhook { id url } } }`
+  const of = [...ids.map((id) => ({ __typename: 'Company', id })), { __typename: 'Webhook', id: webhook.id }]
+  const seen = await ask('ops', query, { as: admin, variables: { of } })
+  expect(seen.data['_entities']).toEqual([
+    { id: 'owner-0', webhooks: [{ id: webhook.id }] },
+    ...ids.slice(1).map((id) => ({ id, webhooks: [] })),
+    { id: webhook.id, url: 'http://127.0.0.1:9/hook' },
+  ])
+  expect(seen.statements).toBe(2)
+  const other = await ask('ops', query, { as: companyKey('owner-1'), variables: { of } })
+  expect(other.codes).toEqual(Array.from({ length: 6 }, () => 'FORBIDDEN'))
+
+  const ledger = await ask('records', `{ record(id: "owner-0:1") { kind data actor } }`)
+  expect(ledger.data).toMatchObject({ record: { kind: 'webhook.created', data: { kinds: ['trade.made'] } } })
+  expect(JSON.stringify(ledger.data)).not.toContain(secret.slice(6))
+})
+
+test.each([
+  ['for nobody', 'nobody', 'http://127.0.0.1/', 'NOT_FOUND'],
+  ['to what is no URL', 'owner-0', 'nowhere', 'BAD_USER_INPUT'],
+  ['with a malformed id', 'OWNER', 'http://127.0.0.1/', 'INVALID_ID'],
+])('a webhook %s is refused with a code', async (_, companyId, url, code) => {
+  const answer = await world.inProcess(
+    'ops',
+    `mutation ($input: CreateWebhookInput!) { createWebhook(input: $input) { secret } }`,
+    { variables: { input: { companyId, url } } },
+  )
+  expect(answer.codes).toEqual([code])
+})
+
+test('a job is submitted, seen by its company and by administrators, and by nobody else', async () => {
+  const ask = world.inProcess
+  const submit = `mutation ($id: ID!) { submitJob(input: { name: "verifyLedger", companyId: $id, queue: HIGH }) {
+    id name queue state progress company { id } } }`
+  const submitted = await ask('ops', submit, { as: companyKey('owner-2'), variables: { id: 'owner-2' } })
+  expect(submitted.codes).toEqual([])
+  const job = submitted.data['submitJob'] as unknown as { id: string }
+  expect(job).toMatchObject({ name: 'verifyLedger', queue: 'HIGH', state: 'WAITING', company: { id: 'owner-2' } })
+  expect((await ask('ops', submit, { as: companyKey('owner-3'), variables: { id: 'owner-2' } })).codes).toEqual([
+    'FORBIDDEN',
+  ])
+
+  const seen = `query ($id: ID!) { job(id: $id) { id } jobs(first: 5) { id } }`
+  const visible = { job: { id: job.id }, jobs: [{ id: job.id }] }
+  expect((await ask('ops', seen, { variables: { id: job.id }, as: companyKey('owner-2') })).data).toEqual(visible)
+  expect((await ask('ops', seen, { variables: { id: job.id } })).data).toEqual(visible)
+  expect((await ask('ops', seen, { variables: { id: job.id }, as: companyKey('owner-3') })).data).toEqual({
+    job: null,
+    jobs: [],
+  })
+  const queues = await ask('ops', `{ queues { class waiting } }`)
+  expect(queues.data).toMatchObject({ queues: [{ class: 'CRITICAL' }, { class: 'HIGH', waiting: 1 }, {}, {}] })
+  expect((await ask('ops', `{ jobs(first: 101) { id } }`)).codes).toEqual(['LIST_TOO_LONG'])
+  expect(
+    (await ask('ops', `mutation { submitJob(input: { name: "nothing", companyId: "owner-1" }) { id } }`)).codes,
+  ).toEqual(['BAD_USER_INPUT'])
+})
+
+test('administrators see every shard with its buckets, and which of them is down', async () => {
+  const query = `{ shards { name healthy buckets replicas { name } } }`
+  const healthy = (await world.inProcess('ops', query)).data['shards'] as unknown as { buckets: number }[]
+  expect(healthy.map((shard) => ({ ...shard, buckets: 0 }))).toEqual([
+    { name: 'shard-1', healthy: true, buckets: 0, replicas: [] },
+    { name: 'shard-2', healthy: true, buckets: 0, replicas: [] },
+  ])
+  expect(healthy.reduce((sum, { buckets }) => sum + buckets, 0)).toBe(4096)
+  const cable = world.cableOf(ids[0] as CompanyId)
+  await cable.cut()
+  try {
+    const down = (await world.inProcess('ops', query)).data['shards'] as unknown as { healthy: boolean }[]
+    expect(down.filter((shard) => !shard.healthy)).toHaveLength(1)
+  } finally {
+    await cable.mend()
+  }
+  expect((await world.inProcess('ops', query, { as: companyKey('owner-1') })).codes).toEqual(['FORBIDDEN'])
+})
+
+test('a stream ticket is given to whoever has a key', async () => {
+  const answer = await world.inProcess('ops', `mutation { createStreamTicket { ticket expiresAt } }`, {
+    as: companyKey('owner-1'),
+  })
+  expect(answer.data).toMatchObject({ createStreamTicket: { ticket: expect.stringMatching(/^lwtp_/) as string } })
+})
