@@ -78,6 +78,8 @@ const relationships = `{ company(id: "${hub}") { relationships(first: 50, orderB
 
 /** What ends up in the answer and what it took, with loaders or without. */
 async function measured(asked: Pick<SubgraphWorld, 'inProcess'>, query: string) {
+  // Not the first of its kind: plans and connections are there.
+  await asked.inProcess('companies', query)
   const start = performance.now()
   const { data, codes, statements } = await asked.inProcess('companies', query)
   return { data, codes, statements, ms: Math.round(performance.now() - start) }
