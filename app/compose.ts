@@ -1,3 +1,4 @@
+import { join } from 'node:path'
 import { createKeyRing, ensureAdminKey } from '../access/keys.ts'
 import { createPrincipalSigner, createPrincipalVerifier, newPrincipalKey } from '../access/propagation.ts'
 import { createPostgresTicketStore } from '../access/tickets-in-postgres.ts'
@@ -21,6 +22,10 @@ import { createGatewayServer } from '../gateway/server.ts'
 import { createRoute } from '../gateway/transport/route.ts'
 import { announceJob, createJobFollower } from '../jobs/follow-job.ts'
 import { createJobs } from '../jobs/jobs.ts'
+import { createCheckpointFollower } from '../ledger/checkpoints/follow.ts'
+import { createCheckpointSigner } from '../ledger/checkpoints/signer.ts'
+import { catalogSignerState, fileSignerState } from '../ledger/checkpoints/signer-state.ts'
+import { loadOrCreateKeyring, parseKeyring } from '../ledger/proof/keyring.ts'
 import { createLedger, type Ledger, type LedgerRecord } from '../ledger/ledger.ts'
 import { type CompanyCommands, createCompanyCommands } from '../network/companies.ts'
 import { createCounterparts } from '../network/counterparts.ts'
@@ -170,6 +175,18 @@ export async function compose(deps: ComposeDeps): Promise<App> {
   const subgraphs = Object.fromEntries(hosts.map(({ name, execute }) => [name, execute]))
 
   if (config.roles.has('workers')) {
+    const keyring =
+      config.keys.checkpoint === undefined
+        ? loadOrCreateKeyring(join(keysDirectory(config), 'checkpoint.key'), config.deployment)
+        : parseKeyring(config.keys.checkpoint)
+    const witness = stack.use(fileSignerState(join(config.dataDir, 'signed-checkpoints')))
+    const checkpoints = createCheckpointSigner({
+      store,
+      keyring,
+      states: [catalogSignerState(store.catalog), witness],
+      logger,
+    })
+    await started(createCheckpointFollower({ store, signer: checkpoints, logger }))
     const workers = await started(
       createWorkers({
         store,
@@ -180,7 +197,7 @@ export async function compose(deps: ComposeDeps): Promise<App> {
         webhooks,
         counterparts: createCounterparts({ store, ledger, logger }),
         readRecord,
-        verify: verifyStoredWith({ store, wrappingKey: data.wrappingKey }),
+        verify: verifyStoredWith({ store, keyring, wrappingKey: data.wrappingKey }),
         append: (companyId, record) => ledger.append(companyId, { records: [record] }),
         disableWebhook: disableWebhook(ledger, webhooks),
         allowPrivateWebhooks: config.webhooksAllowPrivate,
