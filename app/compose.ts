@@ -14,6 +14,7 @@ import type { Bus } from '../events/bus.ts'
 import { createChangeStream } from '../events/change-stream.ts'
 import { createDirtySignal } from '../events/dirty-signal.ts'
 import { createFollower } from '../events/follow.ts'
+import { createOutsideFeed } from '../events/outside-feed.ts'
 import { createPostgresBus } from '../events/postgres-bus.ts'
 import { createRedisBus } from '../events/redis-bus.ts'
 import { createFederatedGateway } from '../gateway/executor/gateway.ts'
@@ -247,6 +248,7 @@ export async function compose(deps: ComposeDeps): Promise<App> {
         authenticator: keys,
         tickets,
         ...(ours ? { caching: { cache, changes, epoch: () => store.epoch() } } : {}),
+        feed: createOutsideFeed({ store, changes, logger, readPage }),
         checkReady: () => readiness({ store, changes, gateway }),
         logger,
         host: config.host,

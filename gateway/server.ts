@@ -4,6 +4,7 @@ import type { Tickets } from '../access/tickets.ts'
 import type { AnswerCache } from '../cache/answer-cache.ts'
 import type { Logger } from '../core/log.ts'
 import type { ChangeStream } from '../events/change-stream.ts'
+import type { OutsideFeed } from '../events/outside-feed.ts'
 import { createAdmission } from './admission.ts'
 import { createAnswerCaching } from './answer-caching.ts'
 import { createApollo } from './apollo.ts'
@@ -16,6 +17,7 @@ import { addCompression } from './http/compression.ts'
 import { addConsole } from './http/console.ts'
 import { addCors } from './http/cors.ts'
 import { drainLargeBodies } from './http/drain-large-body.ts'
+import { addFeedRoute } from './http/feed.ts'
 import { addGraphqlRoutes } from './http/graphql.ts'
 import { addHealthRoutes, type Readiness } from './http/health.ts'
 import { ofFastify, sendError } from './http/send-error.ts'
@@ -39,6 +41,8 @@ export interface GatewayServerDeps {
     /** Of the placement that this process knows. */
     readonly epoch: () => number
   }
+  /** Absent: there is no `/feed`. Not owned. */
+  readonly feed?: OutsideFeed
   /** Whether queries answer, part by part. */
   readonly checkReady: () => Promise<Readiness>
   readonly logger: Logger
@@ -132,6 +136,7 @@ export function createGatewayServer(deps: GatewayServerDeps): GatewayServer {
   if (development) addConsole(app)
   addHealthRoutes(app, { check: deps.checkReady, draining: () => draining, logger })
   addGraphqlRoutes(app, { apollo, authenticator, admission, documents, errors, ownWrites, limits, development })
+  if (deps.feed !== undefined) addFeedRoute(app, { feed: deps.feed, authenticator, errors })
   const streams = addStreamRoutes(app, {
     operations,
     authenticator,

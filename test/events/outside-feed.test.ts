@@ -1,0 +1,109 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { isAppError } from '../../core/errors.ts'
+import { type CompanyId, parseShardId, type ShardId } from '../../core/ids.ts'
+import { silentLogger } from '../../core/log.ts'
+import { createOutsideFeed, type OutsideFeed } from '../../events/outside-feed.ts'
+import { feedBounds, trimFeed } from '../../ledger/feed.ts'
+import { eventually, type Fixture, openFixture, readPage, someCompany } from '../support/feed.ts'
+import { type Live, startLive } from '../support/live.ts'
+
+let fixture: Fixture
+let live: Live
+let feed: OutsideFeed
+let shard: ShardId
+const { signal } = new AbortController()
+beforeAll(async () => {
+  fixture = await openFixture(1)
+  live = await startLive(fixture.store)
+  shard = fixture.store.shards[0]!
+  feed = createOutsideFeed({ store: fixture.store, changes: live.changes, logger: silentLogger, readPage })
+})
+afterAll(async () => {
+  await live[Symbol.asyncDispose]()
+  await fixture[Symbol.asyncDispose]()
+})
+
+interface CloudEvent {
+  readonly id: string
+  readonly feedcursor: string
+}
+const parsed = (lines: readonly string[]): CloudEvent[] => lines.map((line) => JSON.parse(line) as CloudEvent)
+const head = async (): Promise<string> => String((await fixture.store.onPrimary(shard, feedBounds)).head)
+const codeOf = async (action: Promise<unknown>): Promise<string> =>
+  action.then(
+    () => 'none',
+    (error: unknown) => (isAppError(error) ? error.code : String(error)),
+  )
+const idsOf = (company: CompanyId, from: number, to: number): string[] =>
+  Array.from({ length: to - from }, (_, index) => `${company}:${from + index}`)
+
+describe('the feed for programs outside', () => {
+  test('gives each record as a CloudEvent 1.0 with a stable id and the canonical data', async () => {
+    const company = someCompany()
+    const after = await head()
+    await fixture.append(company, ['order.placed'])
+    const { lines, next } = await feed.read(shard, { after, waitMs: 10_000, signal })
+    expect(parsed(lines)).toEqual([
+      {
+        specversion: '1.0',
+        id: `${company}:0`,
+        source: `/ledgerway/test/${company}`,
+        type: 'order.placed',
+        subject: 's',
+        time: expect.stringMatching(/^\d{4}-.*Z$/),
+        datacontenttype: 'application/json',
+        feedcursor: next,
+        position: 0,
+        streamversion: 1,
+        recordsource: 'test',
+        leaf: expect.stringMatching(/^[A-Za-z0-9+/]{43}=$/),
+        data: { of: 'order.placed' },
+      },
+    ])
+  })
+
+  test('waits for what comes, and answers with nothing when the wait is over', async () => {
+    const company = someCompany()
+    const after = await head()
+    expect(await feed.read(shard, { after, waitMs: 30, signal })).toEqual({ lines: [], next: after })
+    const waiting = feed.read(shard, { after, waitMs: 20_000, signal })
+    await fixture.append(company, ['late'])
+    expect(parsed((await waiting).lines)).toMatchObject([{ id: `${company}:0` }])
+  })
+
+  test('goes on from any event, also in the middle of one large append, without gap or repetition', async () => {
+    const [one, two] = [someCompany(), someCompany()]
+    let after = await head()
+    await fixture.append(
+      one,
+      Array.from({ length: 450 }, () => 'a'),
+    )
+    await eventually(async () => expect(await head()).not.toBe(after))
+    await fixture.append(two, ['b'])
+    const seen: string[] = []
+    while (seen.length < 451) {
+      const { lines } = await feed.read(shard, { after, limit: 97, waitMs: 10_000, signal })
+      expect(lines.length).toBeLessThanOrEqual(97)
+      // A reader that crashed after the first half of what it was given.
+      const handled = parsed(lines).slice(0, Math.ceil(lines.length / 2))
+      seen.push(...handled.map((event) => event.id))
+      after = handled.at(-1)!.feedcursor
+    }
+    expect(seen).toEqual([...idsOf(one, 0, 450), `${two}:0`])
+  })
+
+  test('refuses cursors that it did not give out, and says when they have become too old', async () => {
+    for (const after of ['', 'x', '-1', '1.0', '01', '1e3', '999999999', `${await head()}.1`]) {
+      expect(await codeOf(feed.read(shard, { after, signal }))).toBe('INVALID_CURSOR')
+    }
+    expect(await codeOf(feed.read(parseShardId('nowhere'), { after: '0', signal }))).toBe('NOT_FOUND')
+    await fixture.append(someCompany(), ['a'])
+    await eventually(async () => expect(Number(await head())).toBeGreaterThan(0))
+    await fixture.store.onPrimary(
+      shard,
+      (sql) => sql`insert into feed_cursors (consumer, position) values ('none', 1000000)`,
+    )
+    await fixture.store.onPrimary(shard, (sql) => trimFeed(sql, { keepMs: 0, limit: 1_000 }))
+    expect(await codeOf(feed.read(shard, { after: '0', signal }))).toBe('CURSOR_EXPIRED')
+  })
+})
