@@ -75,7 +75,9 @@ function describe(error: unknown, passForeign: boolean): Known | undefined {
 
 function shown(error: WithExtensions): Known {
   const { http: _http, stacktrace: _stacktrace, exception: _exception, ...extensions } = error.extensions ?? {}
-  return { message: error.message, extensions }
+  const code = extensions['code']
+  const retryable = isKnownCode(code) ? { retryable: errorCodes[code].retry } : {}
+  return { message: error.message, extensions: { ...extensions, ...retryable } }
 }
 
 function placeOf(error: GraphQLError): Pick<GraphQLFormattedError, 'locations' | 'path'> {

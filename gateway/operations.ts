@@ -11,6 +11,7 @@ import type { FederatedGateway } from './executor/gateway.ts'
 import type { OperationRequest } from './http/body.ts'
 import type { GatewayLimits } from './limits.ts'
 import { checkLists } from './list-limits.ts'
+import type { RateGuard } from './rates.ts'
 import type { OwnWrites } from './own-writes.ts'
 import { createRequestScope, type RequestScope, withinScope } from './request-scope.ts'
 import type { CurrentSchema } from './schema.ts'
@@ -53,6 +54,7 @@ export function createOperations(deps: {
   errors: ErrorFormatter
   ownWrites: OwnWrites
   operations: Admission
+  rates: RateGuard
   subscriptions: Admission
   limits: GatewayLimits
 }): Operations {
@@ -88,6 +90,7 @@ export function createOperations(deps: {
       const loaded = deps.schema.get()
       if (loaded === undefined) throw new AppError('OVERLOADED', 'The schema is not loaded yet.')
       if (principal.kind === 'anonymous') throw unauthenticated()
+      await deps.rates.check(principal)
       const valid = documents.valid(asked.query, loaded.api)
       const operation = operationOf(valid, asked.operationName)
       if (operation.operation !== OperationTypeNode.SUBSCRIPTION) return answer(request)

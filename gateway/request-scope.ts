@@ -1,7 +1,7 @@
+import { randomUUID } from 'node:crypto'
 import { AppError } from '../core/errors.ts'
 import { createStatementCounter, type Principal, type RequestContext } from '../core/request.ts'
 import { decodePosition, encodePosition, mergePositions } from '../core/position.ts'
-import { uuidv7 } from '../core/ids.ts'
 
 /** A request's context together with what ends it early. Disposing stops the clock and cancels what still runs. */
 export interface RequestScope extends Disposable {
@@ -70,5 +70,5 @@ export function positionAfter(sent: string | undefined, written: readonly string
 
 /** A caller's own id where it is harmless to log, so that one id follows a request through several servers. */
 export function requestIdOf(header: string | string[] | undefined): string {
-  return typeof header === 'string' && /^[\w.:-]{8,64}$/.test(header) ? header : uuidv7()
+  return typeof header === 'string' && /^[\w.:-]{8,64}$/.test(header) ? header : randomUUID()
 }

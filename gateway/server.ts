@@ -1,5 +1,6 @@
 import type { AddressInfo } from 'node:net'
 import Fastify from 'fastify'
+import type { RateLimiter } from '../access/rate-limits.ts'
 import type { Tickets } from '../access/tickets.ts'
 import type { AnswerCache } from '../cache/answer-cache.ts'
 import type { Logger } from '../core/log.ts'
@@ -24,6 +25,7 @@ import { ofFastify, sendError } from './http/send-error.ts'
 import { defaultLimits, type GatewayLimits } from './limits.ts'
 import { createOperations } from './operations.ts'
 import { createOwnWrites } from './own-writes.ts'
+import { createRateGuard, type OperationRates, unlimited } from './rates.ts'
 import { requestIdOf } from './request-scope.ts'
 import { createCurrentSchema } from './schema.ts'
 import { createSocketServer } from './subscriptions/socket-server.ts'
@@ -57,6 +59,8 @@ export interface GatewayServerDeps {
   /** Show errors of subgraphs as they are: for supergraphs of the user's own. */
   readonly passForeignErrors?: boolean
   readonly limits?: Partial<GatewayLimits>
+  /** Absent: as many operations as the other limits let through. */
+  readonly rates?: { readonly limiter: RateLimiter; readonly rates: OperationRates }
 }
 
 export interface GatewayServer extends AsyncDisposable {
@@ -101,6 +105,7 @@ export function createGatewayServer(deps: GatewayServerDeps): GatewayServer {
     development,
     debugExtensions: deps.debugExtensions ?? false,
   })
+  const rates = deps.rates === undefined ? unlimited : createRateGuard(deps.rates)
   const operations = createOperations({
     apollo,
     gateway: deps.gateway,
@@ -109,6 +114,7 @@ export function createGatewayServer(deps: GatewayServerDeps): GatewayServer {
     errors,
     ownWrites,
     operations: admission,
+    rates,
     subscriptions,
     limits,
   })
@@ -135,7 +141,7 @@ export function createGatewayServer(deps: GatewayServerDeps): GatewayServer {
   addCors(app, { origins: deps.corsOrigins ?? [] })
   if (development) addConsole(app)
   addHealthRoutes(app, { check: deps.checkReady, draining: () => draining, logger })
-  addGraphqlRoutes(app, { apollo, authenticator, admission, documents, errors, ownWrites, limits, development })
+  addGraphqlRoutes(app, { apollo, authenticator, admission, rates, documents, errors, ownWrites, limits, development })
   if (deps.feed !== undefined) addFeedRoute(app, { feed: deps.feed, authenticator, errors })
   const streams = addStreamRoutes(app, {
     operations,

@@ -9,6 +9,7 @@ import { type Authenticator, keyInHeaders, principalKey, principalOf } from '../
 import type { Documents } from '../documents.ts'
 import { clientGone, type ErrorFormatter } from '../errors.ts'
 import type { GatewayLimits } from '../limits.ts'
+import type { RateGuard } from '../rates.ts'
 import type { OwnWrites } from '../own-writes.ts'
 import { createRequestScope, requestIdOf, withinScope } from '../request-scope.ts'
 import { isRecord, checkSearch, readBody } from './body.ts'
@@ -20,6 +21,7 @@ export interface GraphqlRouteDeps {
   apollo: ApolloServer<RequestContext>
   authenticator: Authenticator
   admission: Admission
+  rates: RateGuard
   documents: Documents
   errors: ErrorFormatter
   ownWrites: OwnWrites
@@ -43,6 +45,7 @@ async function answer(deps: GraphqlRouteDeps, request: FastifyRequest, reply: Fa
     const principal = await principalOf(deps.authenticator, keyInHeaders(request.headers))
     if (principal.kind === 'anonymous' && !deps.development) throw unauthenticated()
     checkDocument(deps.documents, body, search)
+    await deps.rates.check(principal)
     using _place = deps.admission.enter(principalKey(principal))
     using scope = createRequestScope({
       requestId,

@@ -1,3 +1,4 @@
+import { createMemoryRateLimiter } from '../../../access/rate-limits-in-memory.ts'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Edge, keys, startEdge } from './harness.ts'
 
@@ -205,6 +206,23 @@ describe('limits of time and number', () => {
     const others = await narrow.post({ query: '{ whoAmI }' }, { 'x-api-key': keys.other })
     expect(others.body.data).toEqual({ whoAmI: 'other' })
     await first
+  })
+})
+
+describe('rates', () => {
+  test('over its rate a key is told when to come again; others are not touched', async () => {
+    const limiter = createMemoryRateLimiter()
+    await using limited = await startEdge({
+      deps: {
+        rates: { limiter, rates: { perKey: { perSecond: 0.5, burst: 2 }, everybody: { perSecond: 100, burst: 100 } } },
+      },
+    })
+    for (let i = 0; i < 2; i++) expect((await limited.post({ query: '{ whoAmI }' })).status).toBe(200)
+    const refused = await limited.post({ query: '{ whoAmI }' })
+    expect(refused.status).toBe(429)
+    expect(refused.headers.get('retry-after')).toBe('2')
+    expect(refused.body.errors?.[0]?.extensions).toMatchObject({ code: 'RATE_LIMITED', retryable: true, scope: 'key' })
+    expect((await limited.post({ query: '{ whoAmI }' }, { 'x-api-key': keys.other })).status).toBe(200)
   })
 })
 
