@@ -32,7 +32,7 @@ const mayImport: Record<string, readonly string[] | 'all'> = {
   app: 'all',
   bench: 'all',
   test: 'all',
-  deploy: ['core'],
+  deploy: ['core', 'access', 'ledger'],
 }
 
 /** The verifier is read by auditors: it may lean on core and on nothing the appender uses. */
