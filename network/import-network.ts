@@ -63,7 +63,7 @@ export async function importNetwork(
   lines: AsyncIterable<string>,
   options: NetworkImportOptions = {},
 ): Promise<NetworkImport> {
-  const { skip = 0, windowLines = 10_000, signal } = options
+  const { skip = 0, windowLines = 50_000, signal } = options
   const total = { lines: 0, companiesCreated: 0, created: 0, bad: 0 }
   let window: { trades: Trade[]; traders: Set<string> } = { trades: [], traders: new Set() }
   let inWindow = 0
