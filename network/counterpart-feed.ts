@@ -13,7 +13,6 @@ export interface CounterpartFeed extends Service {
   nudge(shard: ShardId): void
 }
 
-const retryMs = 2_000
 /** Companies of one batch of the feed that are delivered for at once. */
 const maxAtOnce = 8
 
@@ -22,14 +21,19 @@ export function createCounterpartFeed(deps: {
   store: Store
   counterparts: Counterparts
   logger: Logger
+  /** The safety net where a nudge was lost. */
+  pollMs?: number
+  /** How often counterparts that could not be reached are tried. */
+  retryMs?: number
 }): CounterpartFeed {
-  const { store, counterparts, logger } = deps
+  const { store, counterparts, logger, pollMs = 1_000, retryMs = 2_000 } = deps
   const stop = new AbortController()
   const consumer = createFeedConsumer({
     store,
     logger,
     name: 'counterparts',
     begin: 'first',
+    pollMs,
     async handle(_shard, rows, signal) {
       const relevant = rows.filter(({ kinds }) => kinds.some((kind) => deliveredKinds.has(kind)))
       // One company's changes stay in order; different companies do not wait for each other.
