@@ -35,8 +35,11 @@ export interface LoadStamp {
 export type CacheLookup =
   /** With a stamp, for who cannot use the answer and loads all the same. */
   | { readonly state: 'hit'; readonly answer: FoundAnswer; readonly stamp: LoadStamp }
-  /** Load, then `put` with this stamp. */
-  | { readonly state: 'miss'; readonly stamp: LoadStamp }
+  /**
+   * Load, then `put` with this stamp. Who got the lease is the one to load, and MUST `put` or `release`; without it somebody
+   * else is loading just now, and looking again shortly is cheaper than loading too.
+   */
+  | { readonly state: 'miss'; readonly stamp: LoadStamp; readonly lease?: string }
   /** The cache cannot be asked: load, and do not `put`. */
   | { readonly state: 'bypass' }
 
@@ -48,8 +51,10 @@ export type CacheLookup =
  */
 export interface AnswerCache extends AsyncDisposable {
   get(key: string): Promise<CacheLookup>
-  /** Whether it was stored: not where a tag was invalidated since `stamp`, or where it is too large. */
-  put(key: string, answer: KeptAnswer, stamp: LoadStamp): Promise<boolean>
+  /** Whether it was stored: not where a tag was invalidated since `stamp`, or where it is too large. Ends the lease. */
+  put(key: string, answer: KeptAnswer, stamp: LoadStamp, lease?: string): Promise<boolean>
+  /** For who holds the lease and has nothing to put. */
+  release(key: string, lease: string): Promise<void>
   /** @param position of the changes that made the tags invalid: loads from now on must see it */
   invalidate(tags: readonly string[], position?: PositionToken): Promise<void>
   /** Everything: for when invalidations may have been missed. */
@@ -62,3 +67,5 @@ export const maxTags = 500
 /** Nothing is kept longer, whatever its hints say; tags need only be remembered as long. */
 export const maxKeptMs = 3_600_000
 export const maxAnswerCharacters = 2_000_000
+/** A lease whose holder is gone ends by itself. */
+export const leaseMs = 2_000

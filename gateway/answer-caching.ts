@@ -1,11 +1,13 @@
 import { createHash } from 'node:crypto'
+import { setTimeout } from 'node:timers/promises'
 import {
   type DocumentNode,
   type FormattedExecutionResult,
   type OperationDefinitionNode,
   OperationTypeNode,
 } from 'graphql'
-import type { AnswerCache, LoadStamp } from '../cache/answer-cache.ts'
+import { LRUCache } from 'lru-cache'
+import { type AnswerCache, type CacheLookup, leaseMs, type LoadStamp } from '../cache/answer-cache.ts'
 import {
   coversPosition,
   decodePosition,
@@ -34,8 +36,13 @@ export interface CacheableOperation {
 export type AnswerLookup =
   | { readonly state: 'hit'; readonly data: Record<string, unknown>; readonly cacheControl: string }
   /** `fill` keeps the answer where it may, and gives the header for it. */
-  /** The load MUST read at `position`, where there is one. */
-  | { readonly state: 'miss'; readonly position?: string; fill(result: FormattedExecutionResult): string | undefined }
+  /** The load MUST read at `position`, where there is one, and end in `fill` or `abandon`. */
+  | {
+      readonly state: 'miss'
+      readonly position?: string
+      abandon(): void
+      fill(result: FormattedExecutionResult): string | undefined
+    }
   | { readonly state: 'bypass' }
 
 /** Whole answers to queries, by the rules of `@cacheControl` and of who may see what. */
@@ -52,6 +59,9 @@ export interface AnswerCaching {
     written: readonly string[]
   }): Promise<void>
 }
+
+/** Longer than most loads; who waits in vain has lost no more than this. */
+const waitForFillMs = 300
 
 const bypass: AnswerLookup = { state: 'bypass' }
 
@@ -75,6 +85,22 @@ export function createAnswerCaching(deps: {
     return policy
   }
 
+  /** Loads of this process: the executor joins what is in flight here, which is quicker than waiting for the cache. */
+  const loadingHere = new LRUCache<string, true>({ max: 10_000, ttl: leaseMs })
+
+  /** Where another process is loading the same, waits a little for that. */
+  async function look(key: string): Promise<CacheLookup> {
+    let found = await cache.get(key)
+    if (found.state !== 'miss' || loadingHere.has(key)) return found
+    const until = performance.now() + waitForFillMs
+    for (let pauseMs = 4; found.state === 'miss' && found.lease === undefined; pauseMs = Math.min(pauseMs * 2, 50)) {
+      if (performance.now() + pauseMs > until) break
+      await setTimeout(pauseMs)
+      found = await cache.get(key)
+    }
+    return found
+  }
+
   return {
     async lookUp({ context, source, document, operation, variables, cacheControl }) {
       const loaded = schema.get()
@@ -83,8 +109,10 @@ export function createAnswerCaching(deps: {
       if (policy.maxAgeSeconds === 0 || /\bno-(?:cache|store)\b/.test(cacheControl ?? '') || !trusted()) return bypass
       const key = keyOf(loaded, policy, context, source, operation.name?.value, variables)
       const need = context.position === undefined ? undefined : decodePosition(context.position)
-      const found = await cache.get(key)
+      const found = await look(key)
       if (found.state === 'bypass') return bypass
+      const lease = found.state === 'miss' ? found.lease : undefined
+      if (found.state === 'miss') loadingHere.set(key, true)
       // What was kept from before the state that is asked for is loaded anew, and replaced.
       if (found.state === 'hit' && shows(found.answer.position, need)) {
         const data = new KeptText(found.answer.text) as unknown as Record<string, unknown>
@@ -94,15 +122,25 @@ export function createAnswerCaching(deps: {
       return {
         state: 'miss',
         ...(position.shards.size === 0 ? {} : { position: encodePosition(position) }),
+        abandon,
         fill: (result) => fill(result, found.stamp),
       }
 
+      function abandon(): void {
+        loadingHere.delete(key)
+        if (lease !== undefined) void cache.release(key, lease)
+      }
+
       function fill(result: FormattedExecutionResult, stamp: LoadStamp): string | undefined {
-        if (result.errors !== undefined || result.data == null || loaded === undefined) return undefined
+        if (result.errors !== undefined || result.data == null || loaded === undefined) {
+          abandon()
+          return undefined
+        }
         const { text, value } = textAndValue(result.data)
         const tags = tagReader(loaded.api, loaded.hints, document, operation)(value)
         const kept = { text, tags, maxAgeMs: policy.maxAgeSeconds * 1000, position }
-        void cache.put(key, kept, stamp)
+        loadingHere.delete(key)
+        void cache.put(key, kept, stamp, lease)
         return headerOf(policy, 0)
       }
     },

@@ -1,9 +1,12 @@
+import { randomUUID } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
 import { type Clock, systemClock } from '../../core/clock.ts'
 import { mergePositions, noPosition } from '../../core/position.ts'
 import {
   type AnswerCache,
+  type CacheLookup,
   everything,
+  leaseMs,
   type KeptAnswer,
   type LoadStamp,
   maxAnswerCharacters,
@@ -27,6 +30,7 @@ export function createMemoryAnswerCache(
   const { clock = systemClock, maxCharacters = 64_000_000, maxInvalidatedTags = 100_000 } = options
   let count = 0
   let forgottenAt = 0
+  const leases = new LRUCache<string, string>({ max: 100_000, ttl: leaseMs })
   let seen = noPosition
   const invalidatedAt = new LRUCache<string, number>({
     max: maxInvalidatedTags,
@@ -42,10 +46,22 @@ export function createMemoryAnswerCache(
     [everything, ...tags].every((tag) => (invalidatedAt.peek(tag) ?? forgottenAt) <= stamp)
   const stampNow = (): LoadStamp => ({ count, atMs: clock.now(), position: seen })
 
+  function miss(key: string): CacheLookup {
+    const stamp = stampNow()
+    if (leases.has(key)) return { state: 'miss', stamp }
+    const lease = randomUUID()
+    leases.set(key, lease)
+    return { state: 'miss', stamp, lease }
+  }
+
+  function release(key: string, lease: string | undefined): void {
+    if (leases.get(key) === lease) leases.delete(key)
+  }
+
   return {
     async get(key) {
       const entry = entries.get(key)
-      if (entry === undefined) return { state: 'miss', stamp: stampNow() }
+      if (entry === undefined) return miss(key)
       const { text, position } = entry
       const ageMs = clock.now() - entry.loadedAtMs
       if (ageMs < entry.maxAgeMs && holds(entry.tags, entry.stamp)) {
@@ -53,9 +69,10 @@ export function createMemoryAnswerCache(
         return { state: 'hit', answer, stamp: stampNow() }
       }
       entries.delete(key)
-      return { state: 'miss', stamp: stampNow() }
+      return miss(key)
     },
-    async put(key, answer, stamp) {
+    async put(key, answer, stamp, lease) {
+      release(key, lease)
       if (answer.tags.length > maxTags || answer.text.length > maxAnswerCharacters || !holds(answer.tags, stamp.count))
         return false
       entries.set(key, {
@@ -65,6 +82,9 @@ export function createMemoryAnswerCache(
         loadedAtMs: stamp.atMs,
       })
       return true
+    },
+    async release(key, lease) {
+      release(key, lease)
     },
     async invalidate(tags, position) {
       count += 1

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import type { Redis } from 'ioredis'
 import type { Logger } from '../../core/log.ts'
 import type { ShardId } from '../../core/ids.ts'
@@ -6,6 +7,7 @@ import {
   type AnswerCache,
   everything,
   type LoadStamp,
+  leaseMs,
   maxAnswerCharacters,
   maxKeptMs,
   maxTags,
@@ -14,7 +16,7 @@ import {
 /**
  * In Redis, shared by all processes of a deployment. As in the memory driver time is a counter of invalidations; every
  * step is one script, so that nothing comes between looking and acting. Keys: `count`, `tag:<tag>` (the count at which it
- * was last invalidated; outlives every entry), `entry:<key>` (a hash), `entries` (what is kept, by expiry: the bound).
+ * was last invalidated; outlives every entry), `entry:<key>` (a hash), `lease:<key>` (who loads it), `entries` (what is kept, by expiry: the bound).
  * Ages are by Redis' clock alone. Redis MUST NOT evict (`noeviction`, as queues need it anyway): a tag that is evicted
  * would let its entries live.
  */
@@ -35,10 +37,15 @@ if entry[1] then
   redis.call('DEL', KEYS[1])
   redis.call('ZREM', ARGV[1] .. 'entries', KEYS[1])
 end
+if redis.call('SET', KEYS[2], ARGV[2], 'NX', 'PX', ARGV[3]) then return {'miss', stamp, ARGV[2]} end
 return {'miss', stamp}`
 
+const releaseScript = `
+if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end`
+
 const putScript = `
-local prefix, stamp, at, tags, position, maxAge, text, maxEntries = unpack(ARGV)
+local prefix, stamp, at, tags, position, maxAge, text, maxEntries, lease = unpack(ARGV)
+if redis.call('GET', KEYS[2]) == lease then redis.call('DEL', KEYS[2]) end
 for _, tag in ipairs(cjson.decode(tags)) do
   local invalidated = redis.call('GET', prefix .. 'tag:' .. tag)
   if invalidated and tonumber(invalidated) > tonumber(stamp) then return 0 end
@@ -113,6 +120,8 @@ export function createRedisAnswerCache(deps: {
     }
   }
 
+  const keysOf = (key: string): string[] => [`${prefix}entry:${key}`, `${prefix}lease:${key}`]
+
   async function invalidate(tags: readonly string[], position: PositionToken = noPosition): Promise<void> {
     try {
       await run(invalidateScript, [], [prefix, tagKeptMs, tags.length, ...tags, ...seenFields(position)])
@@ -134,10 +143,10 @@ export function createRedisAnswerCache(deps: {
     async get(key) {
       try {
         if (redis.status !== 'ready' || !(await ready())) return { state: 'bypass' }
-        const answer = (await run(getScript, [`${prefix}entry:${key}`], [prefix])) as Answer
+        const answer = (await run(getScript, keysOf(key), [prefix, randomUUID(), leaseMs])) as Answer
         const [state, [count, atMs, seen], text = '', ageMs = '0', position = ''] = answer
         const stamp: LoadStamp = { count: Number(count), atMs: Number(atMs), position: readSeen(seen) }
-        if (state !== 'hit') return { state: 'miss', stamp }
+        if (state !== 'hit') return { state: 'miss', stamp, ...(text === '' ? {} : { lease: text }) }
         return {
           state: 'hit',
           stamp,
@@ -152,17 +161,24 @@ export function createRedisAnswerCache(deps: {
         return { state: 'bypass' }
       }
     },
-    async put(key, answer, stamp) {
+    async put(key, answer, stamp, lease = '') {
       if (answer.tags.length > maxTags || answer.text.length > maxAnswerCharacters) return false
       const position = answer.position === undefined ? '' : encodePosition(answer.position)
       const maxAge = Math.min(answer.maxAgeMs, maxKeptMs)
       const tags = JSON.stringify([everything, ...answer.tags])
       try {
-        const args = [prefix, stamp.count, stamp.atMs, tags, position, maxAge, answer.text, maxEntries]
-        return (await run(putScript, [`${prefix}entry:${key}`], args)) === 1
+        const args = [prefix, stamp.count, stamp.atMs, tags, position, maxAge, answer.text, maxEntries, lease]
+        return (await run(putScript, keysOf(key), args)) === 1
       } catch (error) {
         logger.debug({ err: error }, 'an answer could not be cached')
         return false
+      }
+    },
+    async release(key, lease) {
+      try {
+        await run(releaseScript, [`${prefix}lease:${key}`], [lease])
+      } catch (error) {
+        logger.debug({ err: error }, 'a lease ends by itself')
       }
     },
     invalidate,

@@ -116,6 +116,22 @@ describe.each(drivers)('the answer cache %s', (_name, open) => {
     })
   })
 
+  test('of many who miss at once, one is to load; when it has put or given up, the next is', async () => {
+    const cache = await open()
+    const found = await Promise.all(Array.from({ length: 10 }, () => cache.get('k')))
+    const leases = found.flatMap((each) => (each.state === 'miss' && each.lease !== undefined ? [each.lease] : []))
+    expect(leases).toHaveLength(1)
+    await cache.release('k', 'somebody else’s')
+    expect(await cache.get('k')).not.toHaveProperty('lease')
+    await cache.release('k', leases[0] ?? '')
+    const next = await cache.get('k')
+    expect(next).toHaveProperty('lease')
+    const { stamp, lease } = next as { stamp: LoadStamp; lease: string }
+    await cache.invalidate(['t'])
+    expect(await cache.put('k', answer(['t']), stamp, lease)).toBe(false)
+    expect(await cache.get('k')).toHaveProperty('lease')
+  })
+
   test('refuses what has too many tags or is too large', async () => {
     const cache = await open()
     const stamp = await miss(cache, 'k')

@@ -227,3 +227,24 @@ test('what a mutation answers with is forgotten before its answer arrives, for e
   await edge.post({ query: 'mutation { rename(id: "acme", name: "New") { id } }' }, acme)
   expect((await edge.post({ query }, other)).body.data).toEqual({ company: { id: 'acme', name: 'New' } })
 })
+
+test('what another process is loading is waited for, and loaded here when it takes too long', async () => {
+  const cache = createMemoryAnswerCache()
+  await using here = await startEdge({ cache })
+  await using there = await startEdge({ cache })
+  const gate = Promise.withResolvers<void>()
+  here.world.afterRead = () => gate.promise
+  const first = here.post({ query }, acme)
+  await expect.poll(() => here.world.loads).toBe(1)
+  const late = await there.post({ query }, acme)
+  expect([state(late), there.world.loads]).toEqual(['miss', 1])
+
+  here.world.afterRead = () => new Promise((resolve) => setTimeout(resolve, 50))
+  gate.resolve()
+  await first
+  const again = { query: '{ companies { id } }' }
+  const loading = here.post(again, acme)
+  await expect.poll(() => here.world.loads).toBe(2)
+  expect(state(await there.post(again, acme))).toBe('hit')
+  await loading
+})
