@@ -9,6 +9,7 @@ type Command = (args: readonly string[], signal: AbortSignal) => Promise<number>
  */
 const commands: Record<string, () => Promise<Command>> = {
   import: async () => (await import('./cli/import.ts')).importCommand,
+  shards: async () => (await import('./cli/shards.ts')).shardsCommand,
   verify: async () => {
     const { runVerify } = await import('../ledger/verify/command.ts')
     const io = { out: (text: string) => process.stdout.write(text), err: (text: string) => process.stderr.write(text) }
@@ -21,6 +22,8 @@ const usage = `usage: ledgerway COMMAND
   import FILE [--strict]    companies and events from NDJSON or CSV; again changes nothing
   verify FILE… --vkey VKEY --origin ORIGIN [--since OLD_CHECKPOINT] [--json]
                             checks exported ledgers offline
+  shards list | add | move | moves | pause | resume | cancel | rebalance | promote
+                            placement of companies (docs/scaling.md)
 `
 
 const stop = new AbortController()

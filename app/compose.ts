@@ -12,6 +12,7 @@ import type { Service } from '../core/service.ts'
 import type { SubgraphExecutor } from '../core/subgraph-executor.ts'
 import type { Bus } from '../events/bus.ts'
 import { createChangeStream } from '../events/change-stream.ts'
+import { followDirectory } from '../events/directory.ts'
 import { createDirtySignal } from '../events/dirty-signal.ts'
 import { createFollower } from '../events/follow.ts'
 import { createOutsideFeed } from '../events/outside-feed.ts'
@@ -43,12 +44,14 @@ import { createOpsResolvers } from '../subgraphs/ops/resolvers.ts'
 import { createRecordsResolvers } from '../subgraphs/records/resolvers.ts'
 import { createWebhooks } from '../webhooks/webhooks.ts'
 import { createSecretWrapper } from '../webhooks/wrapping.ts'
+import { createCompanyMover } from '../workers/company-mover.ts'
 import { createWorkers } from '../workers/create-workers.ts'
 import { type Config, keysDirectory, roles } from './config.ts'
 import { createImportTarget } from './import/ledger-target.ts'
 import type { ImportTarget } from './import/run-import.ts'
 import { newWrappingKey, storedSecret, wrappingKeyBytes } from './secrets.ts'
 import { openServers, type Servers } from './servers.ts'
+import { composeShards } from './shards.ts'
 import { supergraphSource } from './supergraph.ts'
 import { disableWebhook, openRedis, readiness, readPage, readRecord, shardsAnswer, verifyStoredWith } from './wiring.ts'
 
@@ -104,6 +107,7 @@ export async function composeData(
       ? createPostgresBus({ url: servers.catalogUrl, prefix, logger })
       : createRedisBus({ url: servers.redisUrl, prefix, logger }),
   )
+  stack.use(await followDirectory({ bus, store, logger }))
   const dirty = createDirtySignal({ bus })
   const relay: DataParts['relay'] = { nudge: (shard) => dirty.notify(shard) }
   const ledger = createLedger({ store, wrappingKey, onAppended: (shard) => relay.nudge(shard) })
@@ -188,6 +192,8 @@ export async function compose(deps: ComposeDeps): Promise<App> {
       logger,
     })
     await started(createCheckpointFollower({ store, signer: checkpoints, logger }))
+    const { mover, rebalancer } = composeShards({ store, bus, shards: servers.shards, logger })
+    await started(createCompanyMover({ mover, rebalancer, logger }))
     const workers = await started(
       createWorkers({
         store,

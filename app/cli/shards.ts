@@ -1,0 +1,159 @@
+import { setTimeout } from 'node:timers/promises'
+import { parseArgs } from 'node:util'
+import { AppError } from '../../core/errors.ts'
+import { parseCompanyId, parseShardId } from '../../core/ids.ts'
+import type { Move } from '../../store/move/move-row.ts'
+import type { Rebalance } from '../../store/move/rebalance.ts'
+import { composeData } from '../compose.ts'
+import { readConfig } from '../config.ts'
+import { createLogger } from '../logger.ts'
+import { composeShards, type ShardParts } from '../shards.ts'
+
+export const shardsUsage = `usage: ledgerway shards list | moves
+       ledgerway shards add SHARD
+       ledgerway shards move COMPANY --to SHARD
+       ledgerway shards pause | resume | cancel MOVE
+       ledgerway shards rebalance
+       ledgerway shards promote SHARD [--server HOST:PORT/DATABASE] [--accept-loss]
+`
+
+const pollMs = 500
+
+/** On the running product of the data directory, or on external servers. docs/scaling.md says what each does. */
+export async function shardsCommand(args: readonly string[], signal: AbortSignal): Promise<number> {
+  const { values, positionals } = parseArgs({
+    args: [...args],
+    options: {
+      to: { type: 'string' },
+      server: { type: 'string' },
+      'accept-loss': { type: 'boolean', default: false },
+    },
+    allowPositionals: true,
+  })
+  const [action = '', subject] = positionals
+  const run = actionOf(action, subject, values)
+  if (run === null || positionals.length > 2) {
+    process.stderr.write(shardsUsage)
+    return 64
+  }
+  const config = readConfig()
+  await using stack = new AsyncDisposableStack()
+  const deps = { config, logger: createLogger(config.logLevel), out: process.stderr, signal }
+  const { store, bus, servers } = await composeData(deps, stack, { joinRunning: true })
+  const parts = composeShards({ store, bus, shards: servers.shards, logger: deps.logger })
+  return run(parts, signal)
+}
+
+type Run = (parts: ShardParts, signal: AbortSignal) => Promise<number>
+
+function actionOf(
+  action: string,
+  subject: string | undefined,
+  options: { to?: string | undefined; server?: string | undefined; 'accept-loss': boolean },
+): Run | null {
+  const { to, server } = options
+  if (subject === undefined) {
+    switch (action) {
+      case 'list':
+        return list
+      case 'moves':
+        return async ({ admin }) => {
+          for (const move of await admin.moves(50)) line(moveLine(move))
+          return 0
+        }
+      case 'rebalance':
+        return rebalance
+      default:
+        return null
+    }
+  }
+  switch (action) {
+    case 'add':
+      return async ({ admin }) => {
+        const { name, buckets } = await admin.add(parseShardId(subject))
+        line(`${name} is ready and has ${buckets} buckets; "ledgerway shards rebalance" gives it its share`)
+        return 0
+      }
+    case 'move':
+      return to === undefined ? null : (parts, signal) => move(parts, signal, subject, to)
+    case 'pause':
+    case 'resume':
+    case 'cancel':
+      return async ({ admin }) => {
+        line(moveLine(await admin[action](moveId(subject))))
+        return 0
+      }
+    case 'promote':
+      return async ({ admin }) => {
+        const promotion = { acceptLoss: options['accept-loss'], ...(server === undefined ? {} : { server }) }
+        const { lost } = await admin.promote(parseShardId(subject), promotion)
+        line(lost === 'nothing' ? 'promoted; nothing is lost' : 'promoted; what the old primary had not sent is lost')
+        return 0
+      }
+    default:
+      return null
+  }
+}
+
+const list: Run = async ({ admin }) => {
+  for (const shard of await admin.list()) {
+    line(`${shard.name}: ${shard.buckets} buckets, ${shard.overrides} companies by override, region ${shard.region}`)
+    if (!shard.configured) line('  not in SHARDS of this process')
+    for (const { server, key, up, lagMs, open, max } of shard.servers) {
+      const lag =
+        server === 'primary' ? '' : `, ${Number.isFinite(lagMs) ? `${Math.round(lagMs)} ms behind` : 'lag unknown'}`
+      line(`  ${server} ${key}: ${up ? 'up' : 'down'}${lag}, ${open} of ${max} connections`)
+    }
+  }
+  return 0
+}
+
+async function move({ mover, admin }: ShardParts, signal: AbortSignal, company: string, to: string): Promise<number> {
+  const { id } = await admin.move(parseCompanyId(company), parseShardId(to))
+  line(`move ${id}: ${company} to ${to}`)
+  for (;;) {
+    // A worker of the running product may have been quicker to take it.
+    const now = await mover.run(id, signal)
+    if (now.state === 'copying' || now.state === 'fenced') {
+      if (now.paused || signal.aborted) {
+        line(moveLine(now))
+        return 1
+      }
+      await setTimeout(pollMs)
+      continue
+    }
+    line(moveLine(now))
+    return now.state === 'done' || now.state === 'flipped' ? 0 : 1
+  }
+}
+
+const rebalance: Run = async ({ rebalancer, admin }, signal) => {
+  const { id } = await admin.rebalance()
+  for (;;) {
+    const now = await rebalancer.run(id, { signal, onProgress: (progress) => line(rebalanceLine(progress)) })
+    if (now.state === 'running' && !signal.aborted) {
+      line(rebalanceLine(now))
+      await setTimeout(pollMs)
+      continue
+    }
+    line(rebalanceLine(now))
+    return now.state === 'done' ? 0 : 1
+  }
+}
+
+function moveId(text: string): number {
+  if (!/^[1-9][0-9]{0,14}$/.test(text)) throw new AppError('INVALID_ID', 'A move is named by its number.')
+  return Number(text)
+}
+
+function moveLine(move: Move): string {
+  const state = move.state === 'flipped' ? 'moved; the old copy is deleted soon' : move.state
+  const held = move.fenceMs === null ? '' : `, writes held back for ${move.fenceMs} ms`
+  const error = move.error === null ? '' : `, ${move.error}`
+  return `move ${move.id}: ${move.companyId} ${move.source} -> ${move.target}: ${state}${move.paused ? ' (paused)' : ''}, ${move.rowsCopied} rows copied${held}${error}`
+}
+
+const rebalanceLine = ({ state, buckets, bucketsLeft, companiesMoved, error }: Rebalance): string =>
+  `rebalance ${state}: ${buckets - bucketsLeft} of ${buckets} buckets, ${companiesMoved} companies moved${error === null ? '' : `, ${error}`}`
+
+const line = (text: string): void => void process.stdout.write(`${text}\n`)
