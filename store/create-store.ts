@@ -207,7 +207,8 @@ export async function createStore(deps: StoreDeps): Promise<Store> {
   ): Promise<T> {
     using guard = createGuard(scope ?? {}, clock)
     const group = serversOf(shard)
-    const pool = group.forRead(requiredLsn(directory, shard, companyIds, scope))
+    using chosen = group.forRead(requiredLsn(directory, shard, companyIds, scope))
+    const { pool } = chosen
     if (pool === group.primary()) return await runOn(shard, pool, fn, scope, guard)
     try {
       return await runOn(shard, pool, fn, scope, guard)

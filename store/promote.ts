@@ -45,10 +45,17 @@ export async function promote(deps: {
         'The primary cannot be reached, so what the replica lacks is unknown. Promote with acceptance of loss, or restore the primary.',
       )
     }
-  } else if (standby) {
-    await caughtUp(replica.sql, last)
   }
-  if (standby) await promoteServer(replica.sql)
+  try {
+    if (standby && last !== null) await caughtUp(replica.sql, last)
+    if (standby) await promoteServer(replica.sql)
+  } catch (error) {
+    if (last !== null) {
+      await using old = connect(oldUrl)
+      await allowWrites(old.sql)
+    }
+    throw error
+  }
   const generation = known.generation + 1
   // The fence of the old primary has reached its replicas as any other change.
   await allowWrites(replica.sql)
@@ -78,8 +85,6 @@ export async function promote(deps: {
       const { replayed } = await stateOf(sql, shard)
       if (replayed >= last || acceptLoss) return
       if (Date.now() > end) {
-        await using old = connect(oldUrl)
-        await allowWrites(old.sql)
         throw new AppError(
           'INVALID_TRANSITION',
           `The replica is behind (${formatLsn(replayed)} of ${formatLsn(last)}); the primary goes on. Wait, or accept the loss.`,
@@ -113,7 +118,8 @@ export async function fenceOldPrimary(
 ): Promise<boolean> {
   await using server = connect(url)
   const [identity] = await server.sql<{ standby: boolean; deployment: string; shard: string; generation: string }[]>`
-    select pg_is_in_recovery() as standby, deployment, shard, generation from shard_identity`
+    select pg_is_in_recovery() as standby, deployment, shard, generation from shard_identity
+    where current_setting('default_transaction_read_only') = 'off'`
   if (identity === undefined || identity.standby) return false
   if (identity.deployment !== shard.deployment || identity.shard !== shard.id) return false
   if (Number(identity.generation) >= shard.generation) return false

@@ -26,8 +26,11 @@ export const defaultReplicaOptions: ReplicaOptions = { watchMs: 200, maxLagMs: 5
 export interface ShardServers extends AsyncDisposable {
   readonly id: ShardId
   primary(): Pool
-  /** The least loaded replica that is healthy and has replayed `need`; else the primary. */
-  forRead(need: bigint | undefined): Pool
+  /**
+   * The healthy replica with the fewest reads in flight that has replayed `need`; else the primary. To be disposed of
+   * when the read is over.
+   */
+  forRead(need: bigint | undefined): { readonly pool: Pool } & Disposable
   /**
    * Who takes the writes from now on: `primaryServer` is its `host:port/database`, or null for the first configured.
    * Servers that believe themselves to be the primary of an older generation are fenced when they are seen.
@@ -44,6 +47,8 @@ interface Server {
   replayed: bigint
   lagMs: number
   healthy: boolean
+  /** In flight: counted from the choice on, so that many at once do not all choose the same. */
+  reads: number
   /** The generation for which this server was seen not to be a standby, and fenced if it had to be. */
   fencedFor: number
 }
@@ -81,6 +86,7 @@ export function createShardServers(deps: {
     replayed: -1n,
     lagMs: Number.POSITIVE_INFINITY,
     healthy: false,
+    reads: 0,
     fencedFor: 0,
   })
   const servers = [config.primaryUrl, ...config.replicaUrls].map(createServer)
@@ -163,9 +169,13 @@ export function createShardServers(deps: {
       for (const server of servers) {
         if (server === primary || !server.healthy || !server.pool.up()) continue
         if (need !== undefined && server.replayed < need) continue
-        if (best === undefined || server.pool.load() < best.pool.load()) best = server
+        if (best === undefined || server.reads < best.reads) best = server
       }
-      return (best ?? primary).pool
+      const { pool } = best ?? primary
+      if (best === undefined) return { pool, [Symbol.dispose]() {} }
+      const chosen = best
+      chosen.reads += 1
+      return { pool, [Symbol.dispose]: () => void (chosen.reads -= 1) }
     },
     setPrimary(role) {
       const key = role.primaryServer
@@ -175,7 +185,7 @@ export function createShardServers(deps: {
         throw new AppError('CONFIG_INVALID', `SHARDS does not name the server that is the primary of "${shard}" now.`)
       }
       if (chosen === primary) return
-      logger.warn({ shard, server: chosen.label }, 'the shard has another primary')
+      logger.info({ shard, server: chosen.label }, 'the shard has another primary than the first configured')
       primary = chosen
       samples.length = 0
       for (const server of servers) {

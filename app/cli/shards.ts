@@ -41,7 +41,8 @@ export async function shardsCommand(args: readonly string[], signal: AbortSignal
   const deps = { config, logger: createLogger(config.logLevel), out: process.stderr, signal }
   const { store, bus, servers } = await composeData(deps, stack, { joinRunning: true })
   const parts = composeShards({ store, bus, shards: servers.shards, logger: deps.logger })
-  return run(parts, signal)
+  // Awaited here: what it needs is stopped when this function ends.
+  return await run(parts, signal)
 }
 
 type Run = (parts: ShardParts, signal: AbortSignal) => Promise<number>

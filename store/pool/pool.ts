@@ -31,8 +31,6 @@ export interface Pool extends AsyncDisposable {
   /** @throws AppError SHARD_UNAVAILABLE | CATALOG_UNAVAILABLE (down, at once) | OVERLOADED (waited too long, or too many wait) | what `guard` says */
   acquire(guard: Guard): Promise<Lease>
   stats(): PoolStats
-  /** What it has to do now: for choosing between servers. */
-  load(): number
   /** Whether the server was up when last tried. */
   up(): boolean
   /** Called whenever the server goes down or comes back. */
@@ -255,7 +253,6 @@ export function createPool(deps: {
       refused,
       up: down === null,
     }),
-    load: () => all.size - idle.length + waiters.size,
     up: () => down === null,
     onChange: (callback) => void listeners.push(callback),
     async [Symbol.asyncDispose]() {

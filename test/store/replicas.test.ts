@@ -9,6 +9,7 @@ import { parseCompanyId, type ShardId } from '../../core/ids.ts'
 import { silentLogger } from '../../core/log.ts'
 import { createShardAdmin } from '../../store/admin.ts'
 import { createMover } from '../../store/move/mover.ts'
+import { serverKey } from '../../store/server-key.ts'
 import { createRebalancer } from '../../store/move/rebalance.ts'
 import type { ShardConfig } from '../../store/shard-config.ts'
 import type { ServerStats, Store } from '../../store/store.ts'
@@ -19,6 +20,8 @@ import { until } from './until.ts'
 let dataDir: string
 let servers: EmbeddedPostgres
 let replicaProxy: TcpProxy
+/** Another way to the same server: a second replica, to whoever chooses between them. */
+let secondProxy: TcpProxy
 let primaryProxy: TcpProxy
 let config: ShardConfig
 let shard: ShardId
@@ -38,8 +41,9 @@ beforeAll(async () => {
   })
   const [own] = servers.shards
   replicaProxy = await startTcpProxy(own!.replicaUrls[0]!)
+  secondProxy = await startTcpProxy(own!.replicaUrls[0]!)
   primaryProxy = await startTcpProxy(own!.primaryUrl)
-  config = { name: own!.name, primaryUrl: primaryProxy.url, replicaUrls: [replicaProxy.url] }
+  config = { name: own!.name, primaryUrl: primaryProxy.url, replicaUrls: [replicaProxy.url, secondProxy.url] }
   shard = own!.name
   const { superuser } = JSON.parse(readFileSync(join(dataDir, 'postgres', 'passwords.json'), 'utf8')) as {
     superuser: string
@@ -64,6 +68,7 @@ afterAll(async () => {
   await store[Symbol.asyncDispose]()
   await replicaAdmin.end()
   await replicaProxy[Symbol.asyncDispose]()
+  await secondProxy[Symbol.asyncDispose]()
   await primaryProxy[Symbol.asyncDispose]()
   await servers[Symbol.asyncDispose]()
   rmSync(dataDir, { recursive: true, force: true })
@@ -151,11 +156,24 @@ test('a replica too far behind leaves the rotation and comes back', async () => 
   expect(statsOf('replica-1').lagMs).toBeLessThan(400)
 })
 
-test('a replica that is lost leaves the rotation without an error, and comes back', async () => {
+test('reads are spread over the replicas by what each has in flight', async () => {
+  await until(() => ['replica-1', 'replica-2'].every((name) => Number.isFinite(statsOf(name).lagMs)))
+  const before = ['replica-1', 'replica-2'].map((name) => statsOf(name).acquired)
+  await Promise.all(Array.from({ length: 40 }, () => store.readOne(company, (sql) => sql`select pg_sleep(0.02)`)))
+  const served = ['replica-1', 'replica-2'].map((name, i) => statsOf(name).acquired - before[i]!)
+  for (const count of served) expect(count).toBeGreaterThan(10)
+})
+
+test('a replica that is lost leaves the rotation without an error, then the next, and they come back', async () => {
   await until(async () => (await read()).replica)
   await replicaProxy.cut()
+  for (let i = 0; i < 10; i++) expect((await read()).notes).toBe(written)
+  await until(() => !statsOf('replica-1').up)
+  expect((await read()).replica).toBe(true)
+  await secondProxy.cut()
   for (let i = 0; i < 10; i++) expect((await read()).replica).toBe(false)
   await replicaProxy.resume()
+  await secondProxy.resume()
   await until(async () => (await read()).replica)
 })
 
@@ -172,8 +190,9 @@ test('a promoted replica takes the writes, nothing is lost, and the old primary 
     { shards: [config], catalogUrl: servers.catalogUrl },
     { directoryPollMs: 50, replicas: { watchMs: 25, maxLagMs: 400 } },
   )
-  const promoteOwn = (options = {}) => admin.promote(shard, options)
+  const promoteOwn = (options = {}) => admin.promote(shard, { server: serverKey(replicaProxy.url), ...options })
 
+  expect(await codeOf(admin.promote(shard, {}))).toBe('BAD_USER_INPUT')
   // While the primary cannot be reached, nobody knows what the replica lacks.
   await primaryProxy.cut()
   expect(await codeOf(promoteOwn())).toBe('INVALID_TRANSITION')
