@@ -51,7 +51,10 @@ export function createCheckpointSigner(deps: {
     if (ledger === undefined) return null
     const { size } = ledger
     const origin = originOf(store.deployment, companyId)
-    if (ledger.note !== null && ledger.signed === size) return { companyId, size, note: ledger.note }
+    // After a change of keys the same tree is signed once more, so that exports can name the new key.
+    if (ledger.note !== null && ledger.signed === size && keyring.isCurrent(origin, ledger.note)) {
+      return { companyId, size, note: ledger.note }
+    }
 
     const last = await Promise.all(states.map((state) => state.last(origin)))
     if (size === 0 && last.every((tree) => tree === null)) return null
@@ -75,7 +78,7 @@ export function createCheckpointSigner(deps: {
     await sql`
       insert into ledger_checkpoints (company_id, size, note)
       select ${companyId}, ${size}, ${note} where exists (select from ledger_heads where company_id = ${companyId} and here)
-      on conflict do nothing`
+      on conflict (company_id, size) do update set note = excluded.note`
     return { companyId, size, note }
   }
 

@@ -14,6 +14,7 @@ import {
 import { dirname } from 'node:path'
 import { AppError } from '../../core/errors.ts'
 import { createSigner, formatSkey, newSeed, parseSkey, type Signer } from './keys.ts'
+import { parseNote } from './note.ts'
 
 /**
  * The checkpoint keys of a deployment. The first one signs; those after it are being replaced and sign beside it, so that
@@ -25,6 +26,8 @@ export interface Keyring {
   signers(origin: string): readonly Signer[]
   /** The first key's. */
   vkey(origin: string): string
+  /** Whether the first key is among those that signed one of this deployment's own notes. Looks, and verifies nothing. */
+  isCurrent(origin: string, note: string): boolean
 }
 
 /**
@@ -84,5 +87,9 @@ function keyringOf(seeds: readonly Uint8Array[]): Keyring {
   return {
     signers: (origin) => seeds.map((seed) => createSigner(origin, seed)),
     vkey: (origin) => createSigner(origin, first).vkey,
+    isCurrent(origin, note) {
+      const { keyId } = createSigner(origin, first)
+      return parseNote(note)?.signatures.some((one) => one.name === origin && one.keyId === keyId) === true
+    },
   }
 }

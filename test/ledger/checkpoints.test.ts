@@ -218,6 +218,24 @@ test('while a key is being replaced both sign, and what the old one alone has si
   expect((await verifyStored({ ...world, keyring: both }, companyId)).firstBreak).toBeNull()
 })
 
+test('a tree that only the old key has signed is signed once more by the new one, and stored so', async () => {
+  const companyId = await world.company()
+  const before = await signer.sign(companyId)
+  const both = parseKeyring(`${formatSkey('new', newSeed())}\n${oldKey}`)
+  const states = [catalogSignerState(world.store.catalog)]
+  const bothSign = createCheckpointSigner({ store: world.store, keyring: both, states, logger: silentLogger })
+  const again = await bothSign.sign(companyId)
+  expect(again).toMatchObject({ size: before!.size })
+  const origin = `test/${companyId}`
+  for (const ring of [keyring, both]) {
+    expect(openCheckpoint(again!.note, [parseVkey(ring.vkey(origin))!]).kind).toBe('verified')
+  }
+  expect(await world.sql(companyId, (sql) => readCheckpoints(sql, [{ companyId, atLeast: null }]))).toMatchObject([
+    again,
+  ])
+  expect(await bothSign.sign(companyId)).toEqual(again)
+})
+
 test('the follower signs what the feed says has grown', async () => {
   const companyId = await world.company()
   const shard = world.store.shardOf(companyId)
