@@ -10,6 +10,7 @@ import type { ShardConfig } from '../../store/shard-config.ts'
 import { serverAccount } from './account.ts'
 import { findPostgresBinaries } from './binaries.ts'
 import { type Cluster, type ClusterOptions, startCluster } from './cluster.ts'
+import { dataDirectoryError } from './data-directory.ts'
 import { allowPromotion, asSuperuser, databaseUrl, ensureDatabases, type Passwords } from './databases.ts'
 import { startReplica } from './replica.ts'
 
@@ -19,6 +20,17 @@ export interface EmbeddedPostgres extends AsyncDisposable {
   /** An empty database for BullMQ's Postgres backend, in the first shard's cluster. */
   readonly jobsUrl: string
   readonly servers: readonly { readonly name: string; running(): boolean }[]
+}
+
+interface EmbeddedPostgresOptions {
+  dataDir: string
+  shardCount?: number
+  /** Whether the first shard has a streaming replica. */
+  replica?: boolean
+  maxConnections?: number
+  /** Settings of Postgres to add or replace. */
+  settings?: Readonly<Record<string, string>>
+  logger: Logger
 }
 
 const shardDatabase = 'ledgerway'
@@ -36,16 +48,15 @@ const defaultMaxConnections = 200
  * streaming replica. Servers that end by themselves are started again on the same port. The caller MUST hold the data
  * directory's lock. @throws AppError CONFIG_INVALID, with every server stopped again
  */
-export async function startEmbeddedPostgres(options: {
-  dataDir: string
-  shardCount?: number
-  /** Whether the first shard has a streaming replica. */
-  replica?: boolean
-  maxConnections?: number
-  /** Settings of Postgres to add or replace. */
-  settings?: Readonly<Record<string, string>>
-  logger: Logger
-}): Promise<EmbeddedPostgres> {
+export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): Promise<EmbeddedPostgres> {
+  try {
+    return await startClusters(options)
+  } catch (error) {
+    throw dataDirectoryError(options.dataDir, error)
+  }
+}
+
+async function startClusters(options: EmbeddedPostgresOptions): Promise<EmbeddedPostgres> {
   const {
     shardCount = 3,
     replica: withReplica = true,
@@ -134,12 +145,8 @@ const replicaOf = (name: string): string => `${name}-replica`
 
 /** Searchable for the servers' account, readable for us alone. */
 function makeParent(parent: string): void {
-  try {
-    mkdirSync(parent, { recursive: true })
-    chmodSync(parent, 0o711)
-  } catch (cause) {
-    throw new AppError('CONFIG_INVALID', `The data directory cannot be written: ${String(cause)}`, { cause })
-  }
+  mkdirSync(parent, { recursive: true })
+  chmodSync(parent, 0o711)
 }
 
 /** Making an empty primary now would also throw away its replica, the only copy left. */

@@ -8,6 +8,7 @@ import { AppError } from '../../core/errors.ts'
 import type { Logger } from '../../core/log.ts'
 import { type ServerAccount, serverAccount } from './account.ts'
 import { writeFor } from './cluster.ts'
+import { dataDirectoryError } from './data-directory.ts'
 import { freePort } from './free-port.ts'
 import { fromInside } from './from-inside.ts'
 import { type GuardedProcess, spawnGuarded } from './guard.ts'
@@ -43,7 +44,11 @@ export async function startRedis(options: {
   if (command === undefined) {
     return { kind: 'solo', reason: 'no redis-server or valkey-server on the PATH', ...without }
   }
-  return startPrivateRedis({ ...options, command })
+  try {
+    return await startPrivateRedis({ ...options, command })
+  } catch (error) {
+    throw dataDirectoryError(options.dataDir, error)
+  }
 }
 
 /** One line for people, or undefined when there is nothing to say. */
@@ -123,13 +128,9 @@ function redisConf(port: number, password: string): Record<string, string> {
 
 function makeDirectory(dataDir: string, account: ServerAccount | undefined): string {
   const directory = join(dataDir, 'redis')
-  try {
-    mkdirSync(directory, { recursive: true, mode: 0o700 })
-    chmodSync(directory, 0o700)
-    if (account !== undefined) chownSync(directory, account.uid, account.gid)
-  } catch (cause) {
-    throw new AppError('CONFIG_INVALID', `The data directory cannot be written: ${String(cause)}`, { cause })
-  }
+  mkdirSync(directory, { recursive: true, mode: 0o700 })
+  chmodSync(directory, 0o700)
+  if (account !== undefined) chownSync(directory, account.uid, account.gid)
   return realpathSync(directory)
 }
 

@@ -5,6 +5,7 @@ import { DatabaseSync } from 'node:sqlite'
 import { z } from 'zod'
 import { AppError } from '../../core/errors.ts'
 import { parseShardId } from '../../core/ids.ts'
+import { cannotUse } from './data-directory.ts'
 import { processStart } from './process-identity.ts'
 
 /** What the CLI and processes with other roles need to reach the servers of a running product. Holds credentials. */
@@ -43,7 +44,7 @@ export interface DataDirectoryClaim extends AsyncDisposable {
 /**
  * Makes the data directory this process's own until disposed. The lock is the kernel's, taken by SQLite on a file of no
  * content: it ends with the process however that dies, so there is no stale one to judge, and nobody can slip in
- * between judging and taking. @throws AppError CONFIG_INVALID if another process holds it, or it cannot be written
+ * between judging and taking. @throws AppError CONFIG_INVALID if another process holds it, or it cannot be used
  */
 export async function claimDataDirectory(dataDir: string): Promise<DataDirectoryClaim> {
   const file = join(dataDir, 'run.json')
@@ -52,7 +53,7 @@ export async function claimDataDirectory(dataDir: string): Promise<DataDirectory
     lock.exec('begin exclusive')
   } catch (cause) {
     lock.close()
-    if (!isBusy(cause)) throw cannotWrite(dataDir, cause)
+    if (!isBusy(cause)) throw cannotUse(dataDir, cause)
     const owner = await readRunFile(dataDir)
     throw new AppError(
       'CONFIG_INVALID',
@@ -93,13 +94,8 @@ function openLock(dataDir: string): DatabaseSync {
     mkdirSync(dataDir, { recursive: true })
     return new DatabaseSync(join(dataDir, 'run.lock'), { timeout: 0 })
   } catch (cause) {
-    throw cannotWrite(dataDir, cause)
+    throw cannotUse(dataDir, cause)
   }
-}
-
-function cannotWrite(dataDir: string, cause: unknown): AppError {
-  const reason = cause instanceof Error ? cause.message : String(cause)
-  return new AppError('CONFIG_INVALID', `The data directory ${dataDir} cannot be written: ${reason}`, { cause })
 }
 
 /** SQLITE_BUSY */

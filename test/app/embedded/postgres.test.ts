@@ -180,7 +180,7 @@ test('what keeps Postgres from starting is said in words', async () => {
   writeFileSync(file, '')
   expect(await refused({ dataDir: join(file, 'data') })).toMatchObject({
     code: 'CONFIG_INVALID',
-    message: expect.stringContaining('cannot be written'),
+    message: expect.stringContaining('cannot be used'),
   })
   expect(await refused({ settings: { shared_buffers: 'much' } })).toMatchObject({
     code: 'CONFIG_INVALID',

@@ -86,6 +86,6 @@ test('a directory that cannot be written is refused in words', async () => {
   writeFileSync(file, '')
   await expect(claimDataDirectory(join(file, 'data'))).rejects.toMatchObject({
     code: 'CONFIG_INVALID',
-    message: expect.stringContaining('cannot be written'),
+    message: expect.stringContaining('cannot be used'),
   })
 })
