@@ -1,4 +1,7 @@
 import type { CompanyId } from '../core/ids.ts'
+import { readCheckpoints } from '../ledger/checkpoints/read.ts'
+import type { StoredCheckpoint } from '../ledger/checkpoints/signer.ts'
+import { type ReadPrivatePart, readPrivateParts } from '../ledger/private/read.ts'
 import {
   type LedgerHead,
   type PageArguments,
@@ -8,6 +11,7 @@ import {
   type RecordPage,
 } from '../ledger/read.ts'
 import type { LedgerRecord } from '../ledger/record.ts'
+import { readSchemas, type RegisteredSchema } from '../ledger/schemas/register.ts'
 import { createShardLoader } from './keyed.ts'
 import type { LoaderFactory, LoaderFamily } from './registry.ts'
 
@@ -43,3 +47,38 @@ export const recordPage: LoaderFamily<PageArguments, CompanyId, RecordPage | nul
     load: async (sql, ids) => new Map((await readRecordPages(sql, ids, args)).map((page) => [page.companyId, page])),
     missing: null,
   })
+
+/** By the least size it has to have; null: the newest. */
+export const ledgerCheckpoint: LoaderFamily<number | null, CompanyId, StoredCheckpoint | null> = (context, atLeast) =>
+  createShardLoader<CompanyId, StoredCheckpoint | null>(context, {
+    companyOf: (id) => id,
+    textOf: (id) => id,
+    load: async (sql, ids) => {
+      const found = await readCheckpoints(
+        sql,
+        ids.map((companyId) => ({ companyId, atLeast })),
+      )
+      return new Map(found.map((checkpoint) => [checkpoint.companyId, checkpoint]))
+    },
+    missing: null,
+  })
+
+export const ledgerSchemas: LoaderFactory<CompanyId, readonly RegisteredSchema[]> = (context) =>
+  createShardLoader<CompanyId, readonly RegisteredSchema[]>(context, {
+    companyOf: (id) => id,
+    textOf: (id) => id,
+    load: async (sql, ids) => Map.groupBy(await readSchemas(sql, ids), ({ companyId }) => companyId),
+    missing: [],
+  })
+
+/** Opened with the deployment's wrapping key: a loader for each that is made. */
+export function privatePartWith(wrappingKey: Buffer): LoaderFactory<RecordKey, ReadPrivatePart | null> {
+  return (context) =>
+    createShardLoader<RecordKey, ReadPrivatePart | null>(context, {
+      companyOf: ({ companyId }) => companyId,
+      textOf: recordText,
+      load: async (sql, keys) =>
+        new Map((await readPrivateParts(sql, wrappingKey, keys)).map((part) => [recordText(part), part])),
+      missing: null,
+    })
+}

@@ -22,6 +22,7 @@ const scalars: Record<string, string> = {
   Position: 'string',
   DateTime: 'string',
   JSON: 'unknown',
+  StreamVersion: "number | 'none' | 'any'",
 }
 const roots = ['Query', 'Mutation', 'Subscription']
 

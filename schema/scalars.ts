@@ -36,6 +36,27 @@ export const positionScalar = new GraphQLScalarType({
   parseLiteral: (node) => parsePosition(node.kind === Kind.STRING ? node.value : undefined),
 })
 
+/** @throws AppError BAD_USER_INPUT */
+function parseStreamVersion(value: unknown): number | 'none' | 'any' {
+  if (value === 'none' || value === 'any') return value
+  if (typeof value === 'number' && Number.isSafeInteger(value) && value >= 0) return value
+  throw new AppError('BAD_USER_INPUT', 'A StreamVersion is a whole number from 0, "none" or "any".')
+}
+
+export const streamVersionScalar = new GraphQLScalarType({
+  name: 'StreamVersion',
+  serialize: (value) => value,
+  parseValue: parseStreamVersion,
+  parseLiteral: (node) =>
+    parseStreamVersion(
+      node.kind === Kind.INT
+        ? Number(node.value)
+        : node.kind === Kind.STRING || node.kind === Kind.ENUM
+          ? node.value
+          : undefined,
+    ),
+})
+
 /**
  * JSON as it is. Values of variables were scanned as text where they came in; literals in the query are checked here by
  * the same rules, since they never were JSON text.

@@ -16,7 +16,7 @@ import { LRUCache } from 'lru-cache'
 import type { Logger } from '../core/log.ts'
 import type { RequestContext } from '../core/request.ts'
 import type { SubgraphExecutor, SubgraphRequest } from '../core/subgraph-executor.ts'
-import { dateTimeScalar, jsonScalar, positionScalar } from '../schema/scalars.ts'
+import { dateTimeScalar, jsonScalar, positionScalar, streamVersionScalar } from '../schema/scalars.ts'
 import { type SubgraphName, subgraphSdl } from '../schema/sdl.ts'
 import type { Store } from '../store/store.ts'
 import { createSubgraphContext, type SubgraphContext } from './context.ts'
@@ -177,7 +177,9 @@ function buildSchema(name: SubgraphName, resolvers: ResolverMap): GraphQLSchema 
   const declared = new Set(
     typeDefs.definitions.flatMap((d) => (d.kind === Kind.SCALAR_TYPE_DEFINITION ? [d.name.value] : [])),
   )
-  const scalars = [dateTimeScalar, jsonScalar, positionScalar].filter((scalar) => declared.has(scalar.name))
+  const scalars = [dateTimeScalar, jsonScalar, positionScalar, streamVersionScalar].filter((scalar) =>
+    declared.has(scalar.name),
+  )
   return buildSubgraphSchema([
     { typeDefs, resolvers: { ...resolvers, ...Object.fromEntries(scalars.map((scalar) => [scalar.name, scalar])) } },
   ])

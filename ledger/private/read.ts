@@ -1,7 +1,6 @@
 import type { CompanyId } from '../../core/ids.ts'
 import type { ShardSql } from '../../store/store.ts'
-import { open } from './seal.ts'
-import { createSubjectKeys } from './subject-keys.ts'
+import { decrypt, open } from './seal.ts'
 
 export interface ReadPrivatePart {
   readonly companyId: CompanyId
@@ -12,7 +11,7 @@ export interface ReadPrivatePart {
 }
 
 /**
- * Private parts of records, opened; what has none or was erased is left out. Two statements for many records. Whether the
+ * Private parts of records, opened; what has none or was erased is left out. One statement for many records. Whether the
  * caller may read them is for the caller to check (the right `private.read`). @throws AppError LEDGER_CORRUPT
  */
 export async function readPrivateParts(
@@ -20,19 +19,20 @@ export async function readPrivateParts(
   wrappingKey: Buffer,
   ids: readonly { readonly companyId: CompanyId; readonly position: number }[],
 ): Promise<ReadPrivatePart[]> {
-  const rows = await sql<{ companyId: CompanyId; position: number; subject: string; sealed: Buffer }[]>`
-    select r.company_id as "companyId", r.position, r.private_subject as subject, r.private as sealed
+  const rows = await sql<
+    { companyId: CompanyId; position: number; subject: string; sealed: Buffer; keyId: string; wrapped: Buffer }[]
+  >`
+    select r.company_id as "companyId", r.position, r.private_subject as subject, r.private as sealed,
+      k.key_id::text as "keyId", k.wrapped_key as wrapped
     from unnest(${ids.map(({ companyId }) => companyId)}::text[], ${ids.map(({ position }) => position)}::bigint[])
       as wanted (company_id, position)
     join ledger_records r on r.company_id = wanted.company_id and r.position = wanted.position
-    where r.private is not null and r.private_subject is not null`
-  const named = (companyId: CompanyId, subject: string): string => `${companyId}\n${subject}`
-  const subjects = new Map(rows.map(({ companyId, subject }) => [named(companyId, subject), { companyId, subject }]))
-  const keys = await createSubjectKeys(wrappingKey).find(sql, [...subjects.values()])
-  const byName = new Map(keys.map(({ companyId, subject, key }) => [named(companyId, subject), key]))
-  return rows.flatMap(({ companyId, position, subject, sealed }) => {
-    const key = byName.get(named(companyId, subject))
-    // Erased between the two statements.
-    return key === undefined ? [] : [{ companyId, position, subject, data: open(key, sealed).text }]
+    join ledger_subjects k on k.company_id = r.company_id and k.subject = r.private_subject
+    where r.private is not null`
+  const keys = new Map<string, Buffer>()
+  return rows.map(({ companyId, position, subject, sealed, keyId, wrapped }) => {
+    const key = keys.get(keyId) ?? decrypt(wrappingKey, wrapped)
+    keys.set(keyId, key)
+    return { companyId, position, subject, data: open(key, sealed).text }
   })
 }

@@ -15,9 +15,19 @@ export interface AppendRecordsInput {
   records: readonly NewRecordInput[]
 }
 
+export interface EraseRecordsInput {
+  companyId: string
+  positions: readonly number[]
+}
+
+export interface EraseSubjectInput {
+  companyId: string
+  subject: string
+}
+
 export interface ExpectedVersion {
   stream: string
-  version: number
+  version: number | 'none' | 'any'
 }
 
 export interface NewRecordInput {
@@ -28,12 +38,29 @@ export interface NewRecordInput {
   occurredAt?: string | null | undefined
   key?: string | null | undefined
   causation?: string | null | undefined
+  private?: PrivatePartInput | null | undefined
+}
+
+export interface PrivatePartInput {
+  subject: string
+  data: unknown
+}
+
+export interface PublishLedgerInput {
+  companyId: string
+  published: boolean
 }
 
 export interface RecordFilter {
   kinds?: readonly string[] | null | undefined
   streams?: readonly string[] | null | undefined
   sources?: readonly string[] | null | undefined
+}
+
+export interface RegisterSchemaInput {
+  companyId: string
+  kind: string
+  schema?: unknown | null | undefined
 }
 
 export interface LedgerRecordsArgs {
@@ -44,8 +71,47 @@ export interface LedgerRecordsArgs {
   filter?: RecordFilter | null | undefined
 }
 
+export interface LedgerCheckpointArgs {
+  size?: number | null | undefined
+}
+
+export interface LedgerConsistencyProofArgs {
+  from: number
+  to: number
+}
+
+export interface LedgerAsOfArgs {
+  position?: number | null | undefined
+  time?: string | null | undefined
+}
+
+export interface LedgerMomentStateArgs {
+  first?: number | null | undefined
+  after?: string | null | undefined
+}
+
+export interface LedgerMomentMissingArgs {
+  required: readonly string[]
+}
+
 export interface MutationAppendRecordsArgs {
   input: AppendRecordsInput
+}
+
+export interface MutationRegisterSchemaArgs {
+  input: RegisterSchemaInput
+}
+
+export interface MutationEraseSubjectArgs {
+  input: EraseSubjectInput
+}
+
+export interface MutationEraseRecordsArgs {
+  input: EraseRecordsInput
+}
+
+export interface MutationPublishLedgerArgs {
+  input: PublishLedgerInput
 }
 
 export interface QueryRecordArgs {
@@ -62,12 +128,20 @@ export interface SubscriptionRecordAppendedArgs {
 export interface Objects {
   AppendRecordsPayload: unknown
   Company: unknown
+  ErasePayload: unknown
   Ledger: unknown
+  LedgerCheckpoint: unknown
+  LedgerMoment: unknown
+  LedgerState: unknown
   PageInfo: unknown
+  PrivatePart: unknown
+  PublishLedgerPayload: unknown
   Record: unknown
   RecordAppended: unknown
   RecordConnection: unknown
   RecordEdge: unknown
+  RecordSchema: unknown
+  RegisterSchemaPayload: unknown
 }
 
 export interface Resolvers<Context, O extends Objects> {
@@ -80,20 +154,56 @@ export interface Resolvers<Context, O extends Objects> {
     id?: Resolver<O['Company'], Record<string, never>, Context, string>
     ledger?: Resolver<O['Company'], Record<string, never>, Context, O['Ledger'] | null>
   }
+  ErasePayload?: {
+    positions?: Resolver<O['ErasePayload'], Record<string, never>, Context, readonly number[]>
+    position?: Resolver<O['ErasePayload'], Record<string, never>, Context, string>
+  }
   Ledger?: {
     origin?: Resolver<O['Ledger'], Record<string, never>, Context, string>
     size?: Resolver<O['Ledger'], Record<string, never>, Context, number>
     head?: Resolver<O['Ledger'], Record<string, never>, Context, string | null>
     records?: Resolver<O['Ledger'], LedgerRecordsArgs, Context, O['RecordConnection']>
+    checkpoint?: Resolver<O['Ledger'], LedgerCheckpointArgs, Context, O['LedgerCheckpoint'] | null>
+    consistencyProof?: Resolver<O['Ledger'], LedgerConsistencyProofArgs, Context, readonly string[]>
+    asOf?: Resolver<O['Ledger'], LedgerAsOfArgs, Context, O['LedgerMoment'] | null>
+    published?: Resolver<O['Ledger'], Record<string, never>, Context, boolean>
+    schemas?: Resolver<O['Ledger'], Record<string, never>, Context, readonly O['RecordSchema'][]>
+    vkey?: Resolver<O['Ledger'], Record<string, never>, Context, string>
+  }
+  LedgerCheckpoint?: {
+    size?: Resolver<O['LedgerCheckpoint'], Record<string, never>, Context, number>
+    note?: Resolver<O['LedgerCheckpoint'], Record<string, never>, Context, string>
+  }
+  LedgerMoment?: {
+    size?: Resolver<O['LedgerMoment'], Record<string, never>, Context, number>
+    checkpoint?: Resolver<O['LedgerMoment'], Record<string, never>, Context, O['LedgerCheckpoint'] | null>
+    state?: Resolver<O['LedgerMoment'], LedgerMomentStateArgs, Context, O['LedgerState']>
+    missing?: Resolver<O['LedgerMoment'], LedgerMomentMissingArgs, Context, readonly string[]>
+  }
+  LedgerState?: {
+    records?: Resolver<O['LedgerState'], Record<string, never>, Context, readonly O['Record'][]>
+    hasMore?: Resolver<O['LedgerState'], Record<string, never>, Context, boolean>
   }
   Mutation: {
     appendRecords: Resolver<unknown, MutationAppendRecordsArgs, Context, O['AppendRecordsPayload']>
+    registerSchema: Resolver<unknown, MutationRegisterSchemaArgs, Context, O['RegisterSchemaPayload']>
+    eraseSubject: Resolver<unknown, MutationEraseSubjectArgs, Context, O['ErasePayload']>
+    eraseRecords: Resolver<unknown, MutationEraseRecordsArgs, Context, O['ErasePayload']>
+    publishLedger: Resolver<unknown, MutationPublishLedgerArgs, Context, O['PublishLedgerPayload']>
   }
   PageInfo?: {
     hasNextPage?: Resolver<O['PageInfo'], Record<string, never>, Context, boolean>
     hasPreviousPage?: Resolver<O['PageInfo'], Record<string, never>, Context, boolean>
     startCursor?: Resolver<O['PageInfo'], Record<string, never>, Context, string | null>
     endCursor?: Resolver<O['PageInfo'], Record<string, never>, Context, string | null>
+  }
+  PrivatePart?: {
+    subject?: Resolver<O['PrivatePart'], Record<string, never>, Context, string>
+    data?: Resolver<O['PrivatePart'], Record<string, never>, Context, unknown>
+  }
+  PublishLedgerPayload?: {
+    ledger?: Resolver<O['PublishLedgerPayload'], Record<string, never>, Context, O['Ledger']>
+    position?: Resolver<O['PublishLedgerPayload'], Record<string, never>, Context, string>
   }
   Query: {
     record: Resolver<unknown, QueryRecordArgs, Context, O['Record'] | null>
@@ -110,7 +220,10 @@ export interface Resolvers<Context, O extends Objects> {
     occurredAt?: Resolver<O['Record'], Record<string, never>, Context, string | null>
     recordedAt?: Resolver<O['Record'], Record<string, never>, Context, string>
     actor?: Resolver<O['Record'], Record<string, never>, Context, string | null>
+    key?: Resolver<O['Record'], Record<string, never>, Context, string | null>
     causation?: Resolver<O['Record'], Record<string, never>, Context, string | null>
+    private?: Resolver<O['Record'], Record<string, never>, Context, O['PrivatePart'] | null>
+    proof?: Resolver<O['Record'], Record<string, never>, Context, string | null>
     leaf?: Resolver<O['Record'], Record<string, never>, Context, string>
     previousLeaf?: Resolver<O['Record'], Record<string, never>, Context, string>
     company?: Resolver<O['Record'], Record<string, never>, Context, O['Company']>
@@ -127,6 +240,15 @@ export interface Resolvers<Context, O extends Objects> {
   RecordEdge?: {
     cursor?: Resolver<O['RecordEdge'], Record<string, never>, Context, string>
     node?: Resolver<O['RecordEdge'], Record<string, never>, Context, O['Record']>
+  }
+  RecordSchema?: {
+    kind?: Resolver<O['RecordSchema'], Record<string, never>, Context, string>
+    version?: Resolver<O['RecordSchema'], Record<string, never>, Context, number>
+    schema?: Resolver<O['RecordSchema'], Record<string, never>, Context, unknown>
+  }
+  RegisterSchemaPayload?: {
+    schema?: Resolver<O['RegisterSchemaPayload'], Record<string, never>, Context, O['RecordSchema']>
+    position?: Resolver<O['RegisterSchemaPayload'], Record<string, never>, Context, string>
   }
   Subscription: {
     recordAppended: { subscribe: Resolver<unknown, SubscriptionRecordAppendedArgs, Context, AsyncIterable<O['RecordAppended']>>; resolve: (event: O['RecordAppended']) => O['RecordAppended'] }

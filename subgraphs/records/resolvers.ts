@@ -5,6 +5,7 @@ import type { JsonObject } from '../../core/json/canonical.ts'
 import { decodeCursor, encodeCursor } from '../../events/cursor.ts'
 import type { Follower } from '../../events/follow.ts'
 import { originOf } from '../../ledger/entry.ts'
+import type { LedgerMoment } from '../../ledger/as-of.ts'
 import type { Ledger } from '../../ledger/ledger.ts'
 import { maxRecordsPerAppend } from '../../ledger/limits.ts'
 import type { PageArguments } from '../../ledger/read.ts'
@@ -15,16 +16,25 @@ import type { Store } from '../../store/store.ts'
 import type { Connection, PageInfo } from '../connection.ts'
 import type { SubgraphContext } from '../context.ts'
 import { eventsOf } from '../events.ts'
+import { createProvingResolvers, type Proving } from './proving.ts'
 
-interface RecordObjects extends Objects {
+export interface RecordObjects extends Objects {
   AppendRecordsPayload: { records: readonly LedgerRecord[]; position: string }
   Company: { id: CompanyId }
+  ErasePayload: { positions: readonly number[]; position: string }
   Ledger: { companyId: CompanyId }
+  LedgerCheckpoint: { size: number; note: string }
+  LedgerMoment: LedgerMoment
+  LedgerState: { records: readonly LedgerRecord[]; hasMore: boolean }
   PageInfo: PageInfo
+  PrivatePart: { subject: string; data: unknown }
+  PublishLedgerPayload: { ledger: { companyId: CompanyId }; position: string }
   Record: LedgerRecord
   RecordAppended: { cursor: string; record: LedgerRecord }
   RecordConnection: Connection<LedgerRecord>
   RecordEdge: { cursor: string; node: LedgerRecord }
+  RecordSchema: { kind: string; version: number; schema: unknown }
+  RegisterSchemaPayload: { schema: { kind: string; version: number; schema: unknown }; position: string }
 }
 
 const maxPage = 100
@@ -35,8 +45,10 @@ export function createRecordsResolvers(deps: {
   store: Store
   ledger: Ledger
   follower: Follower<LedgerRecord>
+  proving: Proving
 }): Resolvers<SubgraphContext, RecordObjects> {
   const { store, ledger, follower } = deps
+  const proving = createProvingResolvers(deps)
   return {
     Query: {
       record: (_, { id }, context) => loadRecord(id, context),
@@ -58,6 +70,10 @@ export function createRecordsResolvers(deps: {
             records: input.records.map((record) => ({
               ...record,
               data: record.data as JsonObject,
+              private:
+                record.private == null
+                  ? null
+                  : { subject: record.private.subject, data: record.private.data as JsonObject },
               actor: context.actor,
             })),
           },
@@ -67,6 +83,7 @@ export function createRecordsResolvers(deps: {
         for (const record of records) context.loaders.get(recordByPlace).prime(record, record)
         return { records, position: token }
       },
+      ...proving.Mutation,
     },
     Subscription: {
       recordAppended: {
@@ -94,6 +111,7 @@ export function createRecordsResolvers(deps: {
       },
     },
     Ledger: {
+      ...proving.Ledger,
       origin: ({ companyId }) => originOf(store.deployment, companyId),
       size: async ({ companyId }, _, { loaders }) => (await loaders.get(ledgerHead).load(companyId))?.size ?? 0,
       head: async ({ companyId }, _, { loaders }) =>
@@ -116,7 +134,9 @@ export function createRecordsResolvers(deps: {
         }
       },
     },
+    LedgerMoment: proving.LedgerMoment,
     Record: {
+      ...proving.Record,
       __resolveReference: (reference, context) => loadRecord(String(reference['id']), context),
       data: ({ data }) => (data === null ? null : (JSON.parse(data) as unknown)),
       leaf: ({ leaf }) => leaf.toString('base64'),

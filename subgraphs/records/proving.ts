@@ -1,0 +1,121 @@
+import { authorize } from '../../access/rights.ts'
+import { AppError } from '../../core/errors.ts'
+import { parseCompanyId } from '../../core/ids.ts'
+import type { JsonObject } from '../../core/json/canonical.ts'
+import { missingStreams, readMoment, readState } from '../../ledger/as-of.ts'
+import { originOf } from '../../ledger/entry.ts'
+import type { Ledger } from '../../ledger/ledger.ts'
+import { eraseRecords, eraseSubject } from '../../ledger/private/erase.ts'
+import { encodeBase64 } from '../../ledger/proof/base64.ts'
+import type { Keyring } from '../../ledger/proof/keyring.ts'
+import type { Proofs } from '../../ledger/proofs.ts'
+import { publishLedger } from '../../ledger/published.ts'
+import { registerSchema } from '../../ledger/schemas/register.ts'
+import { ledgerCheckpoint, ledgerHead, ledgerSchemas, privatePartWith } from '../../loaders/ledger.ts'
+import type { Resolvers } from '../../schema/generated/records.ts'
+import type { Store } from '../../store/store.ts'
+import type { SubgraphContext } from '../context.ts'
+import type { RecordObjects } from './resolvers.ts'
+
+/** What proofs, checkpoints and private parts take. */
+export interface Proving {
+  readonly proofs: Proofs
+  readonly keyring: Keyring
+  readonly wrappingKey: Buffer
+}
+
+const maxStatePage = 100
+
+type RecordResolvers = Resolvers<SubgraphContext, RecordObjects>
+
+/** The fields that let others check what the ledger says, and the commands that change what it shows. */
+export function createProvingResolvers({
+  store,
+  ledger,
+  proving,
+}: {
+  store: Store
+  ledger: Ledger
+  proving: Proving
+}): {
+  Mutation: Pick<RecordResolvers['Mutation'], 'registerSchema' | 'eraseSubject' | 'eraseRecords' | 'publishLedger'>
+  Ledger: Pick<RecordResolvers['Ledger'], 'checkpoint' | 'consistencyProof' | 'asOf' | 'published' | 'schemas' | 'vkey'>
+  LedgerMoment: NonNullable<RecordResolvers['LedgerMoment']>
+  Record: Pick<RecordResolvers['Record'], 'private' | 'proof'>
+} {
+  const { proofs, keyring } = proving
+  const privatePart = privatePartWith(proving.wrappingKey)
+  return {
+    Mutation: {
+      registerSchema: async (_, { input }, { principal, actor, scope, wrote }) => {
+        const companyId = parseCompanyId(input.companyId)
+        authorize(principal, 'schema.write', companyId)
+        const schema = input.schema == null ? null : jsonObject(input.schema, '$.schema')
+        const registered = await registerSchema(ledger, companyId, { kind: input.kind, schema, actor }, scope)
+        return { schema: parsed(registered), position: wrote(registered.position) }
+      },
+      eraseSubject: async (_, { input }, { principal, actor, scope, wrote }) => {
+        const companyId = parseCompanyId(input.companyId)
+        authorize(principal, 'ledger.erase', companyId)
+        const { positions, position } = await eraseSubject(ledger, companyId, input.subject, { actor, scope })
+        return { positions, position: wrote(position) }
+      },
+      eraseRecords: async (_, { input }, { principal, actor, scope, wrote }) => {
+        const companyId = parseCompanyId(input.companyId)
+        authorize(principal, 'ledger.erase', companyId)
+        const { positions, position } = await eraseRecords(ledger, companyId, input.positions, { actor, scope })
+        return { positions, position: wrote(position) }
+      },
+      publishLedger: async (_, { input }, { principal, actor, scope, wrote }) => {
+        const companyId = parseCompanyId(input.companyId)
+        authorize(principal, 'ledger.publish', companyId)
+        const { position } = await publishLedger(ledger, companyId, { published: input.published, actor }, scope)
+        return { ledger: { companyId }, position: wrote(position) }
+      },
+    },
+    Ledger: {
+      checkpoint: ({ companyId }, { size }, { loaders }) =>
+        loaders.member(ledgerCheckpoint, size ?? null).load(companyId),
+      consistencyProof: async ({ companyId }, { from, to }, { scope }) =>
+        (await proofs.consistencyProof(companyId, from, to, scope)).map((hash) => encodeBase64(hash)),
+      asOf: ({ companyId }, moment, { scope }) =>
+        store.readOne(companyId, (sql) => readMoment(sql, companyId, moment), scope),
+      published: async ({ companyId }, _, { loaders }) =>
+        (await loaders.get(ledgerHead).load(companyId))?.published ?? false,
+      schemas: async ({ companyId }, _, { loaders }) => (await loaders.get(ledgerSchemas).load(companyId)).map(parsed),
+      vkey: ({ companyId }) => keyring.vkey(originOf(store.deployment, companyId)),
+    },
+    LedgerMoment: {
+      state: ({ companyId, size }, { first, after }, { scope }) => {
+        const count = first ?? 20
+        if (count > maxStatePage) {
+          throw new AppError('LIST_TOO_LONG', `A page holds at most ${maxStatePage} streams.`, {
+            details: { maximum: maxStatePage },
+          })
+        }
+        return store.readOne(companyId, (sql) => readState(sql, companyId, size, { first: count, after }), scope)
+      },
+      missing: ({ companyId, size }, { required }, { scope }) =>
+        store.readOne(companyId, (sql) => missingStreams(sql, companyId, size, required), scope),
+    },
+    Record: {
+      private: async (record, _, { principal, loaders }) => {
+        authorize(principal, 'private.read', record.companyId)
+        const part = await loaders.get(privatePart).load(record)
+        return part === null ? null : { subject: part.subject, data: JSON.parse(part.data) as unknown }
+      },
+      proof: ({ companyId, position }, _, { scope }) => proofs.recordProof(companyId, position, scope),
+    },
+  }
+}
+
+function parsed({ kind, version, schema }: { kind: string; version: number; schema: string }) {
+  return { kind, version, schema: JSON.parse(schema) as unknown }
+}
+
+function jsonObject(value: unknown, path: string): JsonObject {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw new AppError('BAD_USER_INPUT', 'A JSON object is needed here.', { details: { path } })
+  }
+  return value as JsonObject
+}
