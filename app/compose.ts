@@ -28,6 +28,7 @@ import { createCheckpointFollower } from '../ledger/checkpoints/follow.ts'
 import { createCheckpointSigner } from '../ledger/checkpoints/signer.ts'
 import { catalogSignerState, fileSignerState } from '../ledger/checkpoints/signer-state.ts'
 import { loadOrCreateKeyring, parseKeyring } from '../ledger/proof/keyring.ts'
+import { createProofs } from '../ledger/proofs.ts'
 import { createLedger, type Ledger, type LedgerRecord } from '../ledger/ledger.ts'
 import { type CompanyCommands, createCompanyCommands } from '../network/companies.ts'
 import { createCounterparts } from '../network/counterparts.ts'
@@ -162,6 +163,19 @@ export async function compose(deps: ComposeDeps): Promise<App> {
     logger,
   })
 
+  const keyring =
+    config.keys.checkpoint === undefined
+      ? loadOrCreateKeyring(join(keysDirectory(config), 'checkpoint.key'), config.deployment)
+      : parseKeyring(config.keys.checkpoint)
+  const witness = stack.use(fileSignerState(join(config.dataDir, 'signed-checkpoints')))
+  const signer = createCheckpointSigner({
+    store,
+    keyring,
+    states: [catalogSignerState(store.catalog), witness],
+    logger,
+  })
+  const proving = { proofs: createProofs({ store, signer }), keyring, wrappingKey: data.wrappingKey }
+
   const resolvers: Record<SubgraphName, () => object> = {
     companies: () =>
       createCompaniesResolvers({
@@ -171,7 +185,7 @@ export async function compose(deps: ComposeDeps): Promise<App> {
         users: createUserCommands({ ledger }),
         follower,
       }),
-    records: () => createRecordsResolvers({ store, ledger, follower }),
+    records: () => createRecordsResolvers({ store, ledger, follower, proving }),
     ops: () => createOpsResolvers({ store, ledger, jobs, jobFollower, webhooks, tickets }),
   }
   const hosts = subgraphNames
@@ -180,18 +194,7 @@ export async function compose(deps: ComposeDeps): Promise<App> {
   const subgraphs = Object.fromEntries(hosts.map(({ name, execute }) => [name, execute]))
 
   if (config.roles.has('workers')) {
-    const keyring =
-      config.keys.checkpoint === undefined
-        ? loadOrCreateKeyring(join(keysDirectory(config), 'checkpoint.key'), config.deployment)
-        : parseKeyring(config.keys.checkpoint)
-    const witness = stack.use(fileSignerState(join(config.dataDir, 'signed-checkpoints')))
-    const checkpoints = createCheckpointSigner({
-      store,
-      keyring,
-      states: [catalogSignerState(store.catalog), witness],
-      logger,
-    })
-    await started(createCheckpointFollower({ store, signer: checkpoints, logger }))
+    await started(createCheckpointFollower({ store, signer, logger }))
     const { mover, rebalancer } = composeShards({ store, bus, shards: servers.shards, logger })
     await started(createCompanyMover({ mover, rebalancer, logger }))
     const workers = await started(
@@ -230,13 +233,13 @@ export async function compose(deps: ComposeDeps): Promise<App> {
     })
     if (created !== undefined) out.write(`administrator's API key, shown only now: ${created}\n`)
     const ours = config.supergraph === undefined
-    const signer = createPrincipalSigner({ privateKey: principalKey })
+    const principals = createPrincipalSigner({ privateKey: principalKey })
     const route = use(
       createRoute({
         local: ours ? subgraphs : {},
         urls: Object.fromEntries(config.subgraphUrls),
         urlOf: (subgraph) => gateway.urlOf(subgraph),
-        http: () => (ours ? { authorize: async ({ principal }) => `Bearer ${await signer.sign(principal)}` } : {}),
+        http: () => (ours ? { authorize: async ({ principal }) => `Bearer ${await principals.sign(principal)}` } : {}),
       }),
     )
     const gateway = createFederatedGateway({

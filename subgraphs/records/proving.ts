@@ -38,10 +38,16 @@ export function createProvingResolvers({
   ledger: Ledger
   proving: Proving
 }): {
-  Mutation: Pick<RecordResolvers['Mutation'], 'registerSchema' | 'eraseSubject' | 'eraseRecords' | 'publishLedger'>
-  Ledger: Pick<RecordResolvers['Ledger'], 'checkpoint' | 'consistencyProof' | 'asOf' | 'published' | 'schemas' | 'vkey'>
+  Mutation: Pick<
+    NonNullable<RecordResolvers['Mutation']>,
+    'registerSchema' | 'eraseSubject' | 'eraseRecords' | 'publishLedger'
+  >
+  Ledger: Pick<
+    NonNullable<RecordResolvers['Ledger']>,
+    'checkpoint' | 'consistencyProof' | 'asOf' | 'published' | 'schemas' | 'vkey'
+  >
   LedgerMoment: NonNullable<RecordResolvers['LedgerMoment']>
-  Record: Pick<RecordResolvers['Record'], 'private' | 'proof'>
+  Record: Pick<NonNullable<RecordResolvers['Record']>, 'private' | 'proof'>
 } {
   const { proofs, keyring } = proving
   const privatePart = privatePartWith(proving.wrappingKey)

@@ -6,6 +6,11 @@ import { silentLogger } from '../../core/log.ts'
 import { createStatementCounter, type Principal, type RequestContext } from '../../core/request.ts'
 import { createJobFollower } from '../../jobs/follow-job.ts'
 import { createJobs } from '../../jobs/jobs.ts'
+import { catalogSignerState } from '../../ledger/checkpoints/signer-state.ts'
+import { createCheckpointSigner } from '../../ledger/checkpoints/signer.ts'
+import { parseKeyring } from '../../ledger/proof/keyring.ts'
+import { formatSkey, newSeed } from '../../ledger/proof/keys.ts'
+import { createProofs } from '../../ledger/proofs.ts'
 import { createUserCommands } from '../../network/users.ts'
 import { type SubgraphName, subgraphNames } from '../../schema/sdl.ts'
 import { createCompaniesResolvers } from '../../subgraphs/companies/resolvers.ts'
@@ -56,6 +61,13 @@ export async function createSubgraphWorld(options: { shardCount?: number } = {})
     stores: [{ letter: 'p', store: createPostgresTicketStore({ catalog: store.catalog }) }],
     logger: silentLogger,
   })
+  const keyring = parseKeyring(formatSkey('test', newSeed()))
+  const checkpoints = createCheckpointSigner({
+    store,
+    keyring,
+    states: [catalogSignerState(store.catalog)],
+    logger: silentLogger,
+  })
   const resolvers: Record<SubgraphName, object> = {
     companies: createCompaniesResolvers({
       store,
@@ -65,7 +77,12 @@ export async function createSubgraphWorld(options: { shardCount?: number } = {})
       follower: live.follower,
     }),
     ops: createOpsResolvers({ store, ledger, jobs, jobFollower, webhooks, tickets }),
-    records: createRecordsResolvers({ store, ledger, follower: live.follower }),
+    records: createRecordsResolvers({
+      store,
+      ledger,
+      follower: live.follower,
+      proving: { proofs: createProofs({ store, signer: checkpoints }), keyring, wrappingKey: Buffer.alloc(32, 9) },
+    }),
   }
   const hostsWith = (batching: boolean) =>
     Object.fromEntries(
