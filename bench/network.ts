@@ -79,7 +79,7 @@ async function measure(port: number, shardCount: number): Promise<void> {
 
   const start = performance.now()
   const lines = createInterface({ input: createReadStream(file), crlfDelay: Number.POSITIVE_INFINITY })
-  const imported = await importNetwork({ store, ledger, companies }, lines)
+  const imported = await importNetwork({ store, ledger }, lines)
   const seconds = (performance.now() - start) / 1000
   print({
     case: 'import',

@@ -1,6 +1,7 @@
 import type { CompanyId } from '../core/ids.ts'
 import { originOf } from '../ledger/entry.ts'
 import { partnerOf, type RelationshipParts } from './relationship.ts'
+import type { StreamRecord } from './read-relationship-streams.ts'
 import { readTold, type Told } from './relationship-records.ts'
 import { comparePlaces, type RelationshipAction } from './relationship-rules.ts'
 
@@ -11,28 +12,21 @@ export interface Countersignature {
   readonly position: number
   readonly leaf: string
   readonly received: { readonly by: CompanyId; readonly position: number; readonly leaf: string } | null
-  /** The counterpart's ledger names this leaf, and the actor's ledger names the leaf of that. */
+  /** Both records have the leaves they claim, the counterpart's names this one, and the actor's ledger names that one. */
   readonly verified: boolean
-}
-
-/** What is needed of a record in the stream of a relationship. */
-export interface StreamRecord {
-  readonly position: number
-  readonly kind: string
-  readonly data: string | null
-  readonly leaf: Buffer
 }
 
 interface Place {
   readonly companyId: CompanyId
   readonly position: number
   readonly leaf: string
+  readonly sound: boolean
   readonly told: Told
 }
 
 /**
- * Holds the two ledgers' records of one relationship against each other. The leaves compared are those that stand in the
- * ledgers, each chained and signed for itself: if both name the other's, neither company can later tell another story.
+ * Holds the two ledgers' records of one relationship against each other. Each leaf was computed again from what is stored;
+ * if both ledgers, each chained and signed for itself, name the other's, neither company can later tell another story.
  */
 export function countersignaturesOf(
   deployment: string,
@@ -40,9 +34,9 @@ export function countersignaturesOf(
   streams: ReadonlyMap<CompanyId, readonly StreamRecord[]>,
 ): Countersignature[] {
   const placesOf = (companyId: CompanyId): Place[] =>
-    (streams.get(companyId) ?? []).flatMap(({ position, kind, data, leaf }) => {
+    (streams.get(companyId) ?? []).flatMap(({ position, kind, data, leaf, sound }) => {
       const told = readTold(companyId, kind, data)
-      return told === null ? [] : [{ companyId, position, leaf: leaf.toString('base64'), told }]
+      return told === null ? [] : [{ companyId, position, leaf: leaf.toString('base64'), sound, told }]
     })
   const places = new Map([parts.buyer, parts.seller].map((id) => [id, placesOf(id)]))
   const answerTo = (place: Place, kind: 'received' | 'acknowledged', in_: CompanyId): Place | undefined =>
@@ -55,7 +49,7 @@ export function countersignaturesOf(
           told.of.position === place.position,
       )
   const names = (answer: Place | undefined, place: Place): boolean =>
-    answer !== undefined && answer.told.kind !== 'action' && answer.told.of.leaf === place.leaf
+    answer !== undefined && answer.sound && answer.told.kind !== 'action' && answer.told.of.leaf === place.leaf
 
   return [...places.values()]
     .flat()
@@ -71,7 +65,7 @@ export function countersignaturesOf(
         position: place.position,
         leaf: place.leaf,
         received: received === undefined ? null : { by: partner, position: received.position, leaf: received.leaf },
-        verified: received !== undefined && names(received, place) && names(acknowledged, received),
+        verified: received !== undefined && place.sound && names(received, place) && names(acknowledged, received),
       }
     })
 }

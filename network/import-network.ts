@@ -1,13 +1,14 @@
 import { AppError, isAppError } from '../core/errors.ts'
 import { type CompanyId, uuidv5 } from '../core/ids.ts'
 import { originOf } from '../ledger/entry.ts'
-import type { Ledger } from '../ledger/ledger.ts'
+import type { Ledger, NewRecord } from '../ledger/ledger.ts'
 import type { LedgerRecord } from '../ledger/record.ts'
-import type { Store } from '../store/store.ts'
-import type { CompanyCommands } from './companies.ts'
+import type { ShardTx, Store } from '../store/store.ts'
+import { companyCreated } from './companies.ts'
+import type { CompanyProfile } from './company.ts'
 import { forEachAtOnce } from './at-once.ts'
-import { readCompanies } from './read-companies.ts'
 import { type RelationshipId, type RelationshipParts, relationshipId } from './relationship.ts'
+import { insertCompanies } from './write-companies.ts'
 import { addFirstActions } from './relationship-edges.ts'
 import { actionRecord, receivedRecord } from './relationship-records.ts'
 import { checkedRating } from './relationships.ts'
@@ -32,6 +33,8 @@ export interface NetworkImport {
 export interface NetworkImportOptions {
   /** Called after every window: how far it is safe to `skip` next time. */
   readonly onProgress?: (linesDone: number) => void
+  /** Called after every transaction, with how much of the window is written: 0 to 1. */
+  readonly onStep?: (share: number) => void
   readonly onBadLine?: (line: number, message: string) => void
   /** Data lines to leave out, because an earlier run got that far. */
   readonly skip?: number
@@ -40,7 +43,8 @@ export interface NetworkImportOptions {
 }
 
 interface Trade {
-  readonly line: number
+  readonly rater: string
+  readonly ratee: string
   readonly id: RelationshipId
   readonly parts: RelationshipParts
   readonly placed: PlacedAction
@@ -59,19 +63,20 @@ const maxPerChange = 500
 export const traderId = (number: string): CompanyId => uuidv5(namespace, `${traderScheme}:${number}`) as CompanyId
 
 export async function importNetwork(
-  deps: { store: Store; ledger: Ledger; companies: CompanyCommands },
+  deps: { store: Store; ledger: Ledger },
   lines: AsyncIterable<string>,
   options: NetworkImportOptions = {},
 ): Promise<NetworkImport> {
   const { skip = 0, windowLines = 50_000, signal } = options
   const total = { lines: 0, companiesCreated: 0, created: 0, bad: 0 }
-  let window: { trades: Trade[]; traders: Set<string> } = { trades: [], traders: new Set() }
+  let window: Trade[] = []
   let inWindow = 0
 
   async function flush(): Promise<void> {
-    total.companiesCreated += await createTraders(deps, [...window.traders])
-    total.created += await writeTrades(deps, window.trades)
-    window = { trades: [], traders: new Set() }
+    const { companiesCreated, created } = await writeTrades(deps, window, options.onStep)
+    total.companiesCreated += companiesCreated
+    total.created += created
+    window = []
     inWindow = 0
     options.onProgress?.(total.lines)
   }
@@ -82,9 +87,7 @@ export async function importNetwork(
     if (total.lines <= skip) continue
     signal?.throwIfAborted()
     try {
-      const { rater, ratee, ...trade } = parseTrade(line, total.lines)
-      window.trades.push(trade)
-      window.traders.add(rater).add(ratee)
+      window.push(parseTrade(line))
     } catch (error) {
       if (!isAppError(error)) throw error
       total.bad += 1
@@ -98,7 +101,7 @@ export async function importNetwork(
 }
 
 /** @throws AppError BAD_USER_INPUT */
-function parseTrade(text: string, line: number): Trade & { rater: string; ratee: string } {
+function parseTrade(text: string): Trade {
   const [, rater, ratee, rating, at] = /^(\d{1,9}),(\d{1,9}),(-?\d{1,2}),(\d{1,11})(?:\.\d+)?\s*$/.exec(text) ?? []
   if (rater === undefined || ratee === undefined) {
     throw new AppError('BAD_USER_INPUT', `The line is not "${header}", all whole numbers.`)
@@ -113,80 +116,73 @@ function parseTrade(text: string, line: number): Trade & { rater: string; ratee:
     terms: null,
     rating: checkedRating(Number(rating)),
   }
-  return { line, rater, ratee, parts, id: relationshipId(parts), placed }
+  return { rater, ratee, parts, id: relationshipId(parts), placed }
 }
 
-async function createTraders(
-  { store, companies }: { store: Store; companies: CompanyCommands },
-  traders: readonly string[],
-): Promise<number> {
-  const byId = new Map(traders.map((number) => [traderId(number), number]))
-  const results = await store.read([...byId.keys()], async (sql, ids) => readCompanies(sql, ids))
-  for (const result of results) {
-    if (!result.ok) throw result.error
-    for (const { id } of result.value) byId.delete(id)
+/** The company that a trader is, with the record that its ledger begins with; none where it is there already. */
+async function ensureTrader(tx: ShardTx, id: CompanyId, number: string): Promise<NewRecord[]> {
+  const profile: CompanyProfile = {
+    name: `OTC trader ${number}`,
+    identifiers: [{ scheme: traderScheme, value: number }],
+    sector: null,
+    subIndustry: null,
+    seat: null,
+    founded: null,
   }
-  let created = 0
-  await forEachAtOnce([...byId], maxAtOnce, async ([id, number]) => {
-    try {
-      const identifiers = [{ scheme: traderScheme, value: number }]
-      await companies.create({ id, name: `OTC trader ${number}`, identifiers }, { actor: importActor })
-      created += 1
-    } catch (error) {
-      // Another import made it meanwhile.
-      if (!isAppError(error, 'ALREADY_EXISTS')) throw error
-    }
-  })
-  return created
+  const made = await insertCompanies(tx, [{ id, profile, at: new Date().toISOString() }])
+  return made.map(() => companyCreated(profile, importActor))
 }
 
-async function writeTrades(deps: { store: Store; ledger: Ledger }, trades: readonly Trade[]): Promise<number> {
-  let created = 0
+async function writeTrades(
+  { store, ledger }: { store: Store; ledger: Ledger },
+  trades: readonly Trade[],
+  onStep: (share: number) => void = () => {},
+): Promise<{ companiesCreated: number; created: number }> {
+  const total = { companiesCreated: 0, created: 0 }
+  const buyers = chunksBy(trades, ({ parts }) => parts.buyer)
+  const sellers = chunksBy(trades, ({ parts }) => parts.seller)
+  let done = 0
+  const step = (): void => onStep(++done / (buyers.length + sellers.length))
   const records = new Map<RelationshipId, LedgerRecord>()
-  await forEachAtOnce(
-    chunksBy(trades, ({ parts }) => parts.buyer),
-    maxAtOnce,
-    async ([buyer, own]) => {
-      const { value: theirs, records: receipts } = await deps.ledger.change(buyer, async (tx) => {
-        const { same } = await addFirstActions(tx, buyer, own)
-        const told = own.filter(({ id }) => same.has(id))
-        // With a key each: what was appended by an earlier run is answered with the first receipt.
-        const records = told.map(({ id, placed }) => ({
-          ...actionRecord(id, placed, importActor),
-          key: `import:${id}`,
-        }))
-        return { value: told, records }
+  await forEachAtOnce(buyers, maxAtOnce, async ([buyer, own]) => {
+    const { value, records: receipts } = await ledger.change(buyer, async (tx) => {
+      const begun = await ensureTrader(tx, buyer, own[0]?.rater ?? '')
+      const { same } = await addFirstActions(tx, buyer, own)
+      const told = own.filter(({ id }) => same.has(id))
+      // With a key each: what was appended by an earlier run is answered with the first receipt.
+      const established = told.map(({ id, placed }) => ({
+        ...actionRecord(id, placed, importActor),
+        key: `import:${id}`,
+      }))
+      return { value: { begun: begun.length, told }, records: [...begun, ...established] }
+    })
+    total.companiesCreated += value.begun
+    for (const [i, { id }] of value.told.entries()) {
+      const receipt = receipts[value.begun + i]
+      if (receipt === undefined) continue
+      records.set(id, receipt)
+      if (!receipt.duplicate) total.created += 1
+    }
+    step()
+  })
+  await forEachAtOnce(sellers, maxAtOnce, async ([seller, theirs]) => {
+    const told = theirs.filter(({ id }) => records.has(id))
+    const { value: begun } = await ledger.change(seller, async (tx) => {
+      const begun = await ensureTrader(tx, seller, theirs[0]?.ratee ?? '')
+      const { added } = await addFirstActions(tx, seller, told)
+      const received = told.flatMap(({ id, placed, parts }) => {
+        const receipt = records.get(id)
+        if (receipt === undefined || !added.has(id)) return []
+        const { position, leaf } = receipt
+        const origin = originOf(store.deployment, parts.buyer)
+        return [receivedRecord(id, placed, { origin, position, leaf: leaf.toString('base64') })]
       })
-      for (const [i, { id }] of theirs.entries()) {
-        const receipt = receipts[i]
-        if (receipt === undefined) continue
-        records.set(id, receipt)
-        if (!receipt.duplicate) created += 1
-      }
-    },
-  )
-  await forEachAtOnce(
-    chunksBy(trades, ({ parts }) => parts.seller),
-    maxAtOnce,
-    async ([seller, theirs]) => {
-      const told = theirs.filter(({ id }) => records.has(id))
-      if (told.length === 0) return
-      await deps.ledger.change(seller, async (tx) => {
-        const { added } = await addFirstActions(tx, seller, told)
-        return {
-          value: undefined,
-          records: told.flatMap(({ id, placed, parts }) => {
-            const receipt = records.get(id)
-            if (receipt === undefined || !added.has(id)) return []
-            const { position, leaf } = receipt
-            const origin = originOf(deps.store.deployment, parts.buyer)
-            return [receivedRecord(id, placed, { origin, position, leaf: leaf.toString('base64') })]
-          }),
-        }
-      })
-    },
-  )
-  return created
+      return { value: begun.length, records: [...begun, ...received] }
+    })
+    total.companiesCreated += begun
+    step()
+  })
+  return total
 }
 
 /** One side's trades, at most so many together, in the order of the lines and each relationship once. */

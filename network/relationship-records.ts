@@ -2,8 +2,6 @@ import { z } from 'zod'
 import type { CompanyId } from '../core/ids.ts'
 import type { JsonObject } from '../core/json/canonical.ts'
 import type { NewRecord } from '../ledger/ledger.ts'
-import { unpack } from '../ledger/pack.ts'
-import type { ShardSql } from '../store/store.ts'
 import { ownSource } from './companies.ts'
 import { parseRelationshipId, partnerOf, type RelationshipId, type RelationshipParts } from './relationship.ts'
 import { actions, type PlacedAction, type RelationshipAction } from './relationship-rules.ts'
@@ -116,35 +114,4 @@ export function readTold(companyId: CompanyId, recordKind: string, data: string 
 function placedOf({ action, clock, at, terms, rating }: z.infer<typeof actionData>, actor: CompanyId): PlacedAction {
   // Terms were canonical when they were recorded, and so they are still in order.
   return { action, actor, clock, at, terms: terms === undefined ? null : JSON.stringify(terms), rating: rating ?? null }
-}
-
-/** At most this many of a stream's latest records. */
-const maxStreamRecords = 100
-
-/**
- * What the ledgers of a shard's companies hold of relationships: one statement for any number of them. Oldest first;
- * index: the ledger's on streams.
- */
-export async function readRelationshipStreams<K extends { companyId: CompanyId; id: RelationshipId }>(
-  sql: ShardSql,
-  keys: readonly K[],
-): Promise<Map<K, { position: number; kind: string; data: string | null; leaf: Buffer }[]>> {
-  const rows = await sql<
-    { place: number; position: number; kind: string; data: string | null; packed: Buffer | null; leaf: Buffer }[]
-  >`
-    select k.place::int, r.*
-    from unnest(
-      ${keys.map(({ companyId }) => companyId as string)}::text[], ${keys.map(({ id }) => streamOf(id))}::text[]
-    ) with ordinality as k(company_id, stream, place)
-    cross join lateral (
-      select position, kind, data, packed, leaf from ledger_records
-      where company_id = k.company_id and stream = k.stream
-      order by version desc limit ${maxStreamRecords}
-    ) r
-    order by r.position`
-  const byPlace = Map.groupBy(
-    rows.map((row) => (row.packed === null ? row : { ...row, data: unpack(row.packed) })),
-    ({ place }) => place,
-  )
-  return new Map(keys.map((key, i) => [key, byPlace.get(i + 1) ?? []]))
 }

@@ -1,7 +1,7 @@
 import type { CompanyId } from '../../core/ids.ts'
 import { createShardLoader } from '../../loaders/keyed.ts'
 import type { LoaderFactory, LoaderFamily } from '../../loaders/registry.ts'
-import type { StreamRecord } from '../../network/countersignatures.ts'
+import { readRelationshipStreams, type StreamRecord } from '../../network/read-relationship-streams.ts'
 import type { Page } from '../../network/list-companies.ts'
 import {
   noStats,
@@ -13,7 +13,6 @@ import {
 } from '../../network/read-relationships.ts'
 import type { Relationship, RelationshipId } from '../../network/relationship.ts'
 import { readEdges } from '../../network/relationship-edges.ts'
-import { readRelationshipStreams } from '../../network/relationship-records.ts'
 import { readUsers, type User } from '../../network/users.ts'
 
 /** One side's edge. */
@@ -63,7 +62,7 @@ export const relationshipRecords: LoaderFactory<EdgeKey, readonly StreamRecord[]
     companyOf: ({ companyId }) => companyId,
     textOf: edgeText,
     load: async (sql, keys) => {
-      const streams = await readRelationshipStreams(sql, keys)
+      const streams = await readRelationshipStreams(sql, context.store.deployment, keys)
       return new Map(keys.map((key) => [edgeText(key), streams.get(key) ?? []]))
     },
     missing: [],

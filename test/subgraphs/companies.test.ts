@@ -162,7 +162,8 @@ describe.each(['inProcess', 'overHttp'] as const)('the companies subgraph %s', (
     } finally {
       await cable.mend()
     }
-    await expect.poll(async () => (await ask('companies', `{ company(id: "${down}") { id } }`)).codes).toEqual([])
+    const codes = async () => (await ask('companies', `{ company(id: "${down}") { id } }`)).codes
+    await expect.poll(codes, { timeout: 20_000 }).toEqual([])
   })
 })
 
@@ -243,6 +244,20 @@ test('relationships over GraphQL: invited, accepted, rated, seen by both sides o
     expect((await ask('companies', seen, { as })).data).toEqual(whole)
   }
   expect((await ask('companies', seen, { as: companyKey('company-12') })).codes).toEqual(['FORBIDDEN'])
+
+  // A record that was tampered with no longer has its leaf, whatever the other ledger says.
+  await world.store.onPrimary(
+    world.store.shardOf(seller as CompanyId),
+    (sql) => sql`
+      update ledger_records set data = replace(data, '"action":"accept"', '"action":"resume"')
+      where company_id = ${seller} and kind = 'relationship.accepted'`,
+  )
+  const tampered = await ask('companies', seen)
+  expect(tampered.data).toMatchObject({
+    relationship: {
+      countersignatures: [{ verified: true }, { action: 'resume', verified: false }, { verified: true }],
+    },
+  })
   const listed = `{ company(id: "${buyer}") {
     relationships { nodes { id } } relationshipStats { total meanRatingGiven meanRatingReceived counts { role status count } }
     network { nodes { company { id } distance } edges { relationshipId status } truncated }
