@@ -51,6 +51,8 @@ export interface KeyRing extends Service {
   revoke(keyId: string): Promise<boolean>
   /** Newest first, revoked ones too. @throws AppError CATALOG_UNAVAILABLE */
   list(filter?: { companyId?: CompanyId; first?: number }): Promise<KeyInfo[]>
+  /** @throws AppError CATALOG_UNAVAILABLE */
+  find(keyId: string): Promise<KeyInfo | undefined>
   /** Whether this process still takes the key with this id for valid. */
   valid(keyId: string): boolean
   /** `handler` MUST NOT throw. Open streams end by this. Returns how to stop listening. */
@@ -226,6 +228,11 @@ export function createKeyRing(deps: {
           order by key_id desc limit ${Math.min(Math.max(first, 1), 1000)}`,
       )
       return rows.map(infoOf)
+    },
+
+    async find(keyId) {
+      const [row] = await asking(catalog<Row[]>`select * from access_keys where key_id = ${keyId}`)
+      return row === undefined ? undefined : infoOf(row)
     },
 
     valid: (keyId) => byId.has(keyId),

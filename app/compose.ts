@@ -186,7 +186,7 @@ export async function compose(deps: ComposeDeps): Promise<App> {
         follower,
       }),
     records: () => createRecordsResolvers({ store, ledger, follower, proving }),
-    ops: () => createOpsResolvers({ store, ledger, jobs, jobFollower, webhooks, tickets }),
+    ops: () => createOpsResolvers({ store, ledger, jobs, jobFollower, webhooks, tickets, keys }),
   }
   const hosts = subgraphNames
     .filter((name) => config.roles.has(name))

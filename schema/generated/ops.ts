@@ -9,6 +9,12 @@ type Resolver<Parent, Args, Context, Result> = (
   info: GraphQLResolveInfo,
 ) => Result | Promise<Result>
 
+export interface CreateApiKeyInput {
+  companyId?: string | null | undefined
+  label: string
+  scopes?: readonly string[] | null | undefined
+}
+
 export interface CreateWebhookInput {
   companyId: string
   url: string
@@ -34,6 +40,14 @@ export interface MutationCreateWebhookArgs {
   input: CreateWebhookInput
 }
 
+export interface MutationCreateApiKeyArgs {
+  input: CreateApiKeyInput
+}
+
+export interface MutationRevokeApiKeyArgs {
+  id: string
+}
+
 export interface QueryJobsArgs {
   first: number | null
   queue?: QueueClass | null | undefined
@@ -44,12 +58,19 @@ export interface QueryJobArgs {
   id: string
 }
 
+export interface QueryApiKeysArgs {
+  companyId?: string | null | undefined
+  first: number | null
+}
+
 export interface SubscriptionJobChangedArgs {
   id: string
 }
 
 export interface Objects {
+  ApiKey: unknown
   Company: unknown
+  CreateApiKeyPayload: unknown
   CreateWebhookPayload: unknown
   Job: unknown
   Queue: unknown
@@ -60,10 +81,23 @@ export interface Objects {
 }
 
 export interface Resolvers<Context, O extends Objects> {
+  ApiKey?: {
+    id?: Resolver<O['ApiKey'], Record<string, never>, Context, string>
+    companyId?: Resolver<O['ApiKey'], Record<string, never>, Context, string | null>
+    scopes?: Resolver<O['ApiKey'], Record<string, never>, Context, readonly string[]>
+    label?: Resolver<O['ApiKey'], Record<string, never>, Context, string>
+    createdAt?: Resolver<O['ApiKey'], Record<string, never>, Context, string>
+    createdBy?: Resolver<O['ApiKey'], Record<string, never>, Context, string>
+    revokedAt?: Resolver<O['ApiKey'], Record<string, never>, Context, string | null>
+  }
   Company: {
     __resolveReference: (reference: { readonly [key: string]: unknown }, context: Context) => Promise<O['Company'] | null>
     id?: Resolver<O['Company'], Record<string, never>, Context, string>
     webhooks?: Resolver<O['Company'], Record<string, never>, Context, readonly O['Webhook'][] | null>
+  }
+  CreateApiKeyPayload?: {
+    apiKey?: Resolver<O['CreateApiKeyPayload'], Record<string, never>, Context, O['ApiKey']>
+    key?: Resolver<O['CreateApiKeyPayload'], Record<string, never>, Context, string>
   }
   CreateWebhookPayload?: {
     webhook?: Resolver<O['CreateWebhookPayload'], Record<string, never>, Context, O['Webhook']>
@@ -86,12 +120,15 @@ export interface Resolvers<Context, O extends Objects> {
     submitJob: Resolver<unknown, MutationSubmitJobArgs, Context, O['Job']>
     createWebhook: Resolver<unknown, MutationCreateWebhookArgs, Context, O['CreateWebhookPayload']>
     createStreamTicket: Resolver<unknown, Record<string, never>, Context, O['StreamTicket']>
+    createApiKey: Resolver<unknown, MutationCreateApiKeyArgs, Context, O['CreateApiKeyPayload']>
+    revokeApiKey: Resolver<unknown, MutationRevokeApiKeyArgs, Context, boolean>
   }
   Query: {
     shards: Resolver<unknown, Record<string, never>, Context, readonly O['Shard'][]>
     queues: Resolver<unknown, Record<string, never>, Context, readonly O['Queue'][]>
     jobs: Resolver<unknown, QueryJobsArgs, Context, readonly O['Job'][]>
     job: Resolver<unknown, QueryJobArgs, Context, O['Job'] | null>
+    apiKeys: Resolver<unknown, QueryApiKeysArgs, Context, readonly O['ApiKey'][]>
   }
   Queue?: {
     class?: Resolver<O['Queue'], Record<string, never>, Context, QueueClass>

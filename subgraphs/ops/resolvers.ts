@@ -1,3 +1,4 @@
+import type { KeyInfo, KeyRing } from '../../access/keys.ts'
 import { authorize, can } from '../../access/rights.ts'
 import type { Tickets } from '../../access/tickets.ts'
 import { AppError } from '../../core/errors.ts'
@@ -12,11 +13,14 @@ import type { JobState, Objects, QueueClass, Resolvers } from '../../schema/gene
 import type { Store } from '../../store/store.ts'
 import type { Webhook, Webhooks } from '../../webhooks/webhooks.ts'
 import type { SubgraphContext } from '../context.ts'
+import { createApiKeys } from './api-keys.ts'
 import { parseWebhookId, webhookId, webhooksOf } from './loaders.ts'
 import { readShards, type ShardHealth } from './shards.ts'
 
 interface OpsObjects extends Objects {
+  ApiKey: KeyInfo
   Company: { id: CompanyId }
+  CreateApiKeyPayload: { apiKey: KeyInfo; key: string }
   CreateWebhookPayload: { webhook: Webhook; secret: string }
   Job: Job
   Queue: QueueCounts
@@ -35,8 +39,10 @@ export function createOpsResolvers(deps: {
   jobFollower: JobFollower
   webhooks: Webhooks
   tickets: Tickets
+  keys: Pick<KeyRing, 'create' | 'revoke' | 'list' | 'find'>
 }): Resolvers<SubgraphContext, OpsObjects> {
   const { store, ledger, jobs, jobFollower, webhooks, tickets } = deps
+  const apiKeys = createApiKeys({ keys: deps.keys, store })
   return {
     Query: {
       shards: (_, _args, { principal, scope }) => {
@@ -69,6 +75,7 @@ export function createOpsResolvers(deps: {
           principal.kind === 'admin' || (job?.companyId != null && can(principal, 'job.read', job.companyId))
         return isTheirs ? job : null
       },
+      apiKeys: (_, { companyId, first }, { principal }) => apiKeys.list(principal, companyId, first ?? 20),
     },
     Mutation: {
       submitJob: (_, { input: { name, companyId, queue, arguments: args } }, { principal, actor }) => {
@@ -104,6 +111,8 @@ export function createOpsResolvers(deps: {
         const { ticket, expiresAt } = await tickets.issue(principal)
         return { ticket, expiresAt: expiresAt.toISOString() }
       },
+      createApiKey: (_, { input }, { principal, actor, scope }) => apiKeys.create(principal, input, actor, scope),
+      revokeApiKey: (_, { id }, { principal }) => apiKeys.revoke(principal, id),
     },
     Subscription: {
       jobChanged: {
@@ -114,6 +123,12 @@ export function createOpsResolvers(deps: {
         },
         resolve: (job) => job,
       },
+    },
+    ApiKey: {
+      id: ({ keyId }) => keyId,
+      companyId: ({ companyId }) => companyId ?? null,
+      createdAt: ({ createdAt }) => createdAt.toISOString(),
+      revokedAt: ({ revokedAt }) => revokedAt?.toISOString() ?? null,
     },
     Job: {
       queue: ({ queue }) => queue.toUpperCase() as QueueClass,

@@ -1,4 +1,5 @@
 import { newPrincipalKey, createPrincipalSigner, createPrincipalVerifier } from '../../access/propagation.ts'
+import { createKeyRing } from '../../access/keys.ts'
 import { createTickets } from '../../access/tickets.ts'
 import { createPostgresTicketStore } from '../../access/tickets-in-postgres.ts'
 import type { CompanyId } from '../../core/ids.ts'
@@ -68,6 +69,8 @@ export async function createSubgraphWorld(options: { shardCount?: number } = {})
     states: [catalogSignerState(store.catalog)],
     logger: silentLogger,
   })
+  const keys = parts.use(createKeyRing({ catalog: store.catalog, bus: live.bus, logger: silentLogger }))
+  await keys.start()
   const resolvers: Record<SubgraphName, object> = {
     companies: createCompaniesResolvers({
       store,
@@ -76,7 +79,7 @@ export async function createSubgraphWorld(options: { shardCount?: number } = {})
       users: createUserCommands({ ledger }),
       follower: live.follower,
     }),
-    ops: createOpsResolvers({ store, ledger, jobs, jobFollower, webhooks, tickets }),
+    ops: createOpsResolvers({ store, ledger, jobs, jobFollower, webhooks, tickets, keys }),
     records: createRecordsResolvers({
       store,
       ledger,
