@@ -29,23 +29,22 @@ export async function* readLines(path: string): AsyncGenerator<LineBlock> {
   const gunzip = magic[0] === 0x1f && magic[1] === 0x8b ? createGunzip({ chunkSize: 256 * 1024 }) : undefined
   // Errors of the file reach the reader through the gunzip stream, which `pipeline` destroys with them.
   const source: Readable = gunzip === undefined ? raw : pipeline(raw, gunzip, () => undefined)
-  let rest: Buffer = Buffer.alloc(0)
+  // What came after the last newline; put together once its line is whole.
+  let rest: Buffer[] = []
+  let restBytes = 0
   let first = true
   try {
     for await (const part of source as AsyncIterable<Buffer>) {
-      const bytes: Buffer = rest.length === 0 ? part : Buffer.concat([rest, part])
-      if (first && bytes.length < 3) {
-        rest = bytes
-        continue
+      const end = part.lastIndexOf(newline) + 1
+      if (end > 0) {
+        yield* blocksOf(Buffer.concat([...rest, part.subarray(0, end)]), first)
+        first = false
+        rest = []
+        restBytes = 0
       }
-      if (first && bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf) {
-        throw new UnreadableLines('it begins with a byte order mark')
-      }
-      first = false
-      const end = bytes.lastIndexOf(newline) + 1
-      rest = bytes.subarray(end)
-      if (rest.length > maxLineBytes) throw new UnreadableLines(`a line is longer than ${maxLineBytes} bytes`)
-      if (end > 0) yield* blocksOf(bytes.subarray(0, end))
+      rest.push(part.subarray(end))
+      restBytes += part.length - end
+      if (restBytes > maxLineBytes) throw new UnreadableLines(`a line is longer than ${maxLineBytes} bytes`)
     }
   } catch (error) {
     if (isZlibError(error)) throw new UnreadableLines(`its compression is damaged or cut off (${error.code})`)
@@ -55,11 +54,14 @@ export async function* readLines(path: string): AsyncGenerator<LineBlock> {
   if (gunzip !== undefined && gunzip.bytesWritten !== raw.bytesRead) {
     throw new UnreadableLines('something follows its compressed data')
   }
-  if (rest.length > 0) yield* blocksOf(rest)
+  if (restBytes > 0) yield* blocksOf(Buffer.concat(rest), first)
 }
 
 /** One block; where its bytes are not UTF-8 the lines before the first that is not, and then the error. */
-function* blocksOf(bytes: Buffer): Generator<LineBlock> {
+function* blocksOf(bytes: Buffer, first: boolean): Generator<LineBlock> {
+  if (first && bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf) {
+    throw new UnreadableLines('it begins with a byte order mark')
+  }
   const intact = isUtf8(bytes)
   const bounds: number[] = []
   let start = 0
