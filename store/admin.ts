@@ -2,7 +2,8 @@ import { AppError } from '../core/errors.ts'
 import type { CompanyId, ShardId } from '../core/ids.ts'
 import type { Logger } from '../core/log.ts'
 import { loadDirectory, type Directory } from './directory.ts'
-import { listMoves, steerMove, type Move } from './move/move-row.ts'
+import type { MoveFilter } from './move/list-moves.ts'
+import { steerMove, type Move } from './move/move-row.ts'
 import type { Mover } from './move/mover.ts'
 import type { Rebalance, Rebalancer } from './move/rebalance.ts'
 import { promote } from './promote.ts'
@@ -32,7 +33,8 @@ export interface ShardAdmin {
   add(shard: ShardId): Promise<ShardInfo>
   /** Plans a move of one company; `mover.run` does it. */
   move(companyId: CompanyId, target: ShardId): Promise<Move>
-  moves(limit: number): Promise<Move[]>
+  /** Newest first. */
+  moves(filter: MoveFilter, limit: number): Promise<Move[]>
   pause(moveId: number): Promise<Move>
   resume(moveId: number): Promise<Move>
   cancel(moveId: number): Promise<Move>
@@ -95,7 +97,10 @@ export function createShardAdmin(deps: {
       return infoOf(await loadDirectory(catalog), shard)
     },
     move: (companyId, target) => mover.plan(companyId, target),
-    moves: (limit) => listMoves(catalog, limit),
+    async moves(filter, limit) {
+      const { listMoves } = await import('./move/list-moves.ts')
+      return listMoves(catalog, filter, limit)
+    },
     pause: (moveId) => steerMove(catalog, moveId, { paused: true }),
     resume: (moveId) => steerMove(catalog, moveId, { paused: false }),
     cancel: (moveId) => steerMove(catalog, moveId, { cancel: true, paused: false }),

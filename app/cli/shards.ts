@@ -9,7 +9,8 @@ import { readConfig } from '../config.ts'
 import { createLogger } from '../logger.ts'
 import { composeShards, type ShardParts } from '../shards.ts'
 
-export const shardsUsage = `usage: ledgerway shards list | moves
+export const shardsUsage = `usage: ledgerway shards list
+       ledgerway shards moves [--company COMPANY] [--shard SHARD]
        ledgerway shards add SHARD
        ledgerway shards move COMPANY --to SHARD
        ledgerway shards pause | resume | cancel MOVE
@@ -25,6 +26,8 @@ export async function shardsCommand(args: readonly string[], signal: AbortSignal
     args: [...args],
     options: {
       to: { type: 'string' },
+      company: { type: 'string' },
+      shard: { type: 'string' },
       server: { type: 'string' },
       'accept-loss': { type: 'boolean', default: false },
     },
@@ -50,7 +53,13 @@ type Run = (parts: ShardParts, signal: AbortSignal) => Promise<number>
 function actionOf(
   action: string,
   subject: string | undefined,
-  options: { to?: string | undefined; server?: string | undefined; 'accept-loss': boolean },
+  options: {
+    to?: string | undefined
+    server?: string | undefined
+    company?: string | undefined
+    shard?: string | undefined
+    'accept-loss': boolean
+  },
 ): Run | null {
   const { to, server } = options
   if (subject === undefined) {
@@ -59,7 +68,11 @@ function actionOf(
         return list
       case 'moves':
         return async ({ admin }) => {
-          for (const move of await admin.moves(50)) line(moveLine(move))
+          const filter = {
+            companyId: options.company === undefined ? undefined : parseCompanyId(options.company),
+            shard: options.shard === undefined ? undefined : parseShardId(options.shard),
+          }
+          for (const move of await admin.moves(filter, 50)) line(moveLine(move))
           return 0
         }
       case 'rebalance':

@@ -65,11 +65,6 @@ export async function findMove(sql: Sql, id: number): Promise<Move> {
   return move
 }
 
-/** Newest first. */
-export async function listMoves(sql: Sql, limit: number): Promise<Move[]> {
-  return sql<Move[]>`select ${sql.unsafe(columns)} from company_moves order by id desc limit ${limit}`
-}
-
 /** Open moves that nobody works at. */
 export async function idleMoves(sql: Sql): Promise<number[]> {
   const rows = await sql<{ id: number }[]>`

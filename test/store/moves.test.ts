@@ -256,6 +256,13 @@ describe('a move that is interrupted', () => {
     await pausing.run(again.id)
     await admin.resume(again.id)
     expect((await moverOf().run(again.id)).state).toBe('done')
+    const listed = await admin.moves({ companyId: id }, 10)
+    expect(listed.map((entry) => [entry.id, entry.state])).toEqual([
+      [again.id, 'done'],
+      [move.id, 'cancelled'],
+    ])
+    expect(await admin.moves({ companyId: id, state: 'done', shard: to, before: again.id }, 10)).toEqual([])
+    expect(listed[0]).toEqual(await findMove(store.catalog, again.id))
     await expect(admin.pause(again.id)).rejects.toMatchObject({ code: 'INVALID_TRANSITION' })
     expect(await chain.verify(id)).toHaveLength(5)
   })
