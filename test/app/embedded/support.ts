@@ -28,12 +28,16 @@ export async function withSql<T>(url: string, fn: (sql: Sql) => Promise<T>): Pro
 }
 
 /** Asks until the answer is truthy; a failure counts as "not yet". */
-export async function until<T>(what: string, ask: () => Promise<T> | T, withinMs = 20_000): Promise<T> {
+export async function until<T>(
+  what: string,
+  ask: () => Promise<T> | T,
+  withinMs = 30_000,
+): Promise<Exclude<T, undefined | false>> {
   let last: unknown
   for (const giveUp = performance.now() + withinMs; performance.now() < giveUp; await sleep(25)) {
     try {
       const answer = await ask()
-      if (answer) return answer
+      if (answer) return answer as Exclude<T, undefined | false>
     } catch (error) {
       last = error
     }
