@@ -13,8 +13,14 @@ test('under the running product a killed Postgres comes back, and kill -9 of the
   const product = spawn(process.execPath, [fileURLToPath(new URL('../../../app/main.ts', import.meta.url))], {
     env: {
       ...process.env,
-      ...{ NODE_ENV: 'development', PORT: '0', DEMO: '0', LOG_LEVEL: 'silent' },
-      ...{ DATA_DIR: folder.dataDir, ADMIN_API_KEY: adminKey, EMBEDDED_SHARDS: '2', REDIS_URL: '' },
+      DATA_DIR: folder.dataDir,
+      ADMIN_API_KEY: adminKey,
+      EMBEDDED_SHARDS: '2',
+      REDIS_URL: '',
+      PORT: '0',
+      DEMO: '0',
+      LOG_LEVEL: 'silent',
+      NODE_ENV: 'development',
     },
     stdio: ['ignore', 'pipe', 'inherit'],
   })
