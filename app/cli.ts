@@ -9,7 +9,10 @@ type Command = (args: readonly string[], signal: AbortSignal) => Promise<number>
  */
 const commands: Record<string, () => Promise<Command>> = {
   import: async () => (await import('./cli/import.ts')).importCommand,
+  export: async () => (await import('./cli/export.ts')).exportCommand,
+  keys: async () => (await import('./cli/keys.ts')).keysCommand,
   shards: async () => (await import('./cli/shards.ts')).shardsCommand,
+  plan: async () => (await import('./cli/plan.ts')).planCommand,
   verify: async () => {
     const { runVerify } = await import('../ledger/verify/command.ts')
     const io = { out: (text: string) => process.stdout.write(text), err: (text: string) => process.stderr.write(text) }
@@ -20,6 +23,10 @@ const commands: Record<string, () => Promise<Command>> = {
 const usage = `usage: ledgerway COMMAND
 
   import FILE [--strict]    companies and events from NDJSON or CSV; again changes nothing
+  export COMPANY [--out FILE] [--gzip] [--private]
+                            a ledger as a bundle that anyone can verify
+  keys create|list|revoke   API keys
+  plan QUERY                how a query is spread over the subgraphs
   verify FILE… --vkey VKEY --origin ORIGIN [--since OLD_CHECKPOINT] [--json]
                             checks exported ledgers offline
   shards list | add | move | moves | pause | resume | cancel | rebalance | promote

@@ -1,4 +1,3 @@
-import { join } from 'node:path'
 import { createKeyRing, ensureAdminKey } from '../access/keys.ts'
 import { createPrincipalSigner, createPrincipalVerifier, newPrincipalKey } from '../access/propagation.ts'
 import { createPostgresTicketStore } from '../access/tickets-in-postgres.ts'
@@ -25,9 +24,6 @@ import { createRoute } from '../gateway/transport/route.ts'
 import { announceJob, createJobFollower } from '../jobs/follow-job.ts'
 import { createJobs } from '../jobs/jobs.ts'
 import { createCheckpointFollower } from '../ledger/checkpoints/follow.ts'
-import { createCheckpointSigner } from '../ledger/checkpoints/signer.ts'
-import { catalogSignerState, fileSignerState } from '../ledger/checkpoints/signer-state.ts'
-import { loadOrCreateKeyring, parseKeyring } from '../ledger/proof/keyring.ts'
 import { createProofs } from '../ledger/proofs.ts'
 import { createLedger, type Ledger, type LedgerRecord } from '../ledger/ledger.ts'
 import { type CompanyCommands, createCompanyCommands } from '../network/companies.ts'
@@ -51,10 +47,20 @@ import { type Config, keysDirectory, roles } from './config.ts'
 import { createImportTarget } from './import/ledger-target.ts'
 import type { ImportTarget } from './import/run-import.ts'
 import { newWrappingKey, storedSecret, wrappingKeyBytes } from './secrets.ts'
+import { openSigning } from './signing.ts'
 import { openServers, type Servers } from './servers.ts'
 import { composeShards } from './shards.ts'
 import { supergraphSource } from './supergraph.ts'
-import { disableWebhook, openRedis, readiness, readPage, readRecord, shardsAnswer, verifyStoredWith } from './wiring.ts'
+import {
+  disableWebhook,
+  namespaceOf,
+  openRedis,
+  readiness,
+  readPage,
+  readRecord,
+  shardsAnswer,
+  verifyStoredWith,
+} from './wiring.ts'
 
 /** The data and what changes it: enough for the command line. */
 export interface DataParts {
@@ -102,7 +108,7 @@ export async function composeData(
     }),
   )
   signal.throwIfAborted()
-  const prefix = `ledgerway:${store.deployment}:`
+  const prefix = await namespaceOf(store)
   const bus = stack.use(
     servers.redisUrl === undefined
       ? createPostgresBus({ url: servers.catalogUrl, prefix, logger })
@@ -114,7 +120,17 @@ export async function composeData(
   const ledger = createLedger({ store, wrappingKey, onAppended: (shard) => relay.nudge(shard) })
   const companies = createCompanyCommands({ ledger })
   const importTarget = createImportTarget({ store, ledger, companies })
-  return { servers, store, bus, ledger, companies, importTarget, wrappingKey, prefix, relay }
+  return {
+    servers,
+    store,
+    bus,
+    ledger,
+    companies,
+    importTarget,
+    wrappingKey,
+    prefix,
+    relay,
+  }
 }
 
 export interface App extends AsyncDisposable {
@@ -163,17 +179,7 @@ export async function compose(deps: ComposeDeps): Promise<App> {
     logger,
   })
 
-  const keyring =
-    config.keys.checkpoint === undefined
-      ? loadOrCreateKeyring(join(keysDirectory(config), 'checkpoint.key'), config.deployment)
-      : parseKeyring(config.keys.checkpoint)
-  const witness = stack.use(fileSignerState(join(config.dataDir, 'signed-checkpoints')))
-  const signer = createCheckpointSigner({
-    store,
-    keyring,
-    states: [catalogSignerState(store.catalog), witness],
-    logger,
-  })
+  const { keyring, signer } = stack.use(openSigning({ config, store, logger }))
   const proving = { proofs: createProofs({ store, signer }), keyring, wrappingKey: data.wrappingKey }
 
   const resolvers: Record<SubgraphName, () => object> = {

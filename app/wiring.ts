@@ -12,6 +12,16 @@ import type { WorkersDeps } from '../workers/create-workers.ts'
 
 /** Where one part's port meets another part's function. Nothing here decides anything. */
 
+/**
+ * Begins every key and channel that is ours in Redis and on the bus. Two deployments may share a Redis and even a name: the
+ * moment of their first start tells them apart.
+ */
+export async function namespaceOf(store: Store): Promise<string> {
+  const [row] = await store.catalog<{ born: string }[]>`
+    select to_char(extract(epoch from created_at) * 1000000, 'FM99999999999999999999') as born from deployment`
+  return `ledgerway:${store.deployment}:${Number(row?.born ?? 0).toString(36)}:`
+}
+
 /** A client that fails fast while Redis is away, for what can do without it. */
 export function openRedis(url: string): Redis & AsyncDisposable {
   const redis = new Redis(url, { enableOfflineQueue: false, maxRetriesPerRequest: 1, commandTimeout: 2_000 })

@@ -1,11 +1,9 @@
 import { stat } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
 import { AppError } from '../../core/errors.ts'
-import { composeData } from '../compose.ts'
-import { readConfig } from '../config.ts'
 import { createProgress } from '../import/progress.ts'
 import { runImport } from '../import/run-import.ts'
-import { createLogger } from '../logger.ts'
+import { withData } from './with-data.ts'
 
 /** Imports into the running product of the data directory, or starts its servers for as long as the import takes. */
 export async function importCommand(args: readonly string[], signal: AbortSignal): Promise<number> {
@@ -20,30 +18,28 @@ export async function importCommand(args: readonly string[], signal: AbortSignal
     return 64
   }
   const size = await sizeOf(file)
-  const config = readConfig()
-  const out = process.stderr
-  await using stack = new AsyncDisposableStack()
-  const deps = { config, logger: createLogger(config.logLevel), out, signal }
-  const { importTarget: target } = await composeData(deps, stack, { joinRunning: true })
-  const progress = createProgress('import', size, out)
-  const startedMs = performance.now()
-  const report = await runImport({
-    file,
-    target,
-    signal,
-    onProgress: (bytesRead) => progress.update(bytesRead),
-    onBadLine: (line, { code, message, details }) => {
-      const path = typeof details['path'] === 'string' ? ` at ${details['path']}` : ''
-      out.write(`line ${line}: ${code}${path}: ${message}\n`)
-    },
+  return withData(signal, async ({ importTarget: target }) => {
+    const out = process.stderr
+    const progress = createProgress('import', size, out)
+    const startedMs = performance.now()
+    const report = await runImport({
+      file,
+      target,
+      signal,
+      onProgress: (bytesRead) => progress.update(bytesRead),
+      onBadLine: (line, { code, message, details }) => {
+        const path = typeof details['path'] === 'string' ? ` at ${details['path']}` : ''
+        out.write(`line ${line}: ${code}${path}: ${message}\n`)
+      },
+    })
+    progress.stop()
+    const { lines, companies, records, unchanged, bad } = report
+    const seconds = ((performance.now() - startedMs) / 1000).toFixed(1)
+    process.stdout.write(
+      `${lines} lines: ${companies} companies and ${records} records imported, ${unchanged} unchanged, ${bad} bad, in ${seconds} s\n`,
+    )
+    return bad > 0 && values.strict ? 1 : 0
   })
-  progress.stop()
-  const { lines, companies, records, unchanged, bad } = report
-  const seconds = ((performance.now() - startedMs) / 1000).toFixed(1)
-  process.stdout.write(
-    `${lines} lines: ${companies} companies and ${records} records imported, ${unchanged} unchanged, ${bad} bad, in ${seconds} s\n`,
-  )
-  return bad > 0 && values.strict ? 1 : 0
 }
 
 async function sizeOf(file: string): Promise<number> {

@@ -1,0 +1,59 @@
+import { parseArgs } from 'node:util'
+import { createKeyRing, type KeyInfo } from '../../access/keys.ts'
+import type { Action } from '../../access/rights.ts'
+import { AppError } from '../../core/errors.ts'
+import { parseCompanyId } from '../../core/ids.ts'
+import { withData } from './with-data.ts'
+
+const usage = `usage: ledgerway keys create --label TEXT (--company ID | --admin) [--scope RIGHT]…
+       ledgerway keys list [--company ID]
+       ledgerway keys revoke KEY_ID
+`
+
+/** API keys: made, listed and revoked in the catalog; running processes learn of it at once. */
+export async function keysCommand(args: readonly string[], signal: AbortSignal): Promise<number> {
+  const { values, positionals } = parseArgs({
+    args: [...args],
+    options: {
+      label: { type: 'string' },
+      company: { type: 'string' },
+      admin: { type: 'boolean', default: false },
+      scope: { type: 'string', multiple: true },
+    },
+    allowPositionals: true,
+  })
+  const [verb, keyId] = positionals
+  const company = values.company === undefined ? {} : { companyId: parseCompanyId(values.company) }
+  return withData(signal, async ({ store, bus }, { logger }) => {
+    await using keys = createKeyRing({ catalog: store.catalog, bus, logger })
+    switch (verb) {
+      case 'create': {
+        if (values.label === undefined || values.admin === 'companyId' in company) return misused()
+        const scopes = values.scope === undefined ? {} : { scopes: values.scope as Action[] }
+        const { info, key } = await keys.create({ ...company, ...scopes, label: values.label, createdBy: 'cli' })
+        process.stdout.write(`${line(info)}\nkey, shown only now: ${key}\n`)
+        return 0
+      }
+      case 'list':
+        for (const info of await keys.list({ ...company, first: 1000 })) process.stdout.write(`${line(info)}\n`)
+        return 0
+      case 'revoke':
+        if (keyId === undefined) return misused()
+        if (!(await keys.revoke(keyId))) throw new AppError('NOT_FOUND', `There is no valid key ${keyId}.`)
+        process.stdout.write(`revoked ${keyId}\n`)
+        return 0
+      default:
+        return misused()
+    }
+  })
+}
+
+function line(info: KeyInfo): string {
+  const state = info.revokedAt === undefined ? 'valid' : `revoked ${info.revokedAt.toISOString()}`
+  return [info.keyId, info.companyId ?? 'administrator', state, info.label].join('\t')
+}
+
+function misused(): number {
+  process.stderr.write(usage)
+  return 64
+}

@@ -1,0 +1,35 @@
+import { parseArgs } from 'node:util'
+import { GraphQLError } from 'graphql'
+import { AppError } from '../../core/errors.ts'
+import { silentLogger } from '../../core/log.ts'
+import { createFederatedGateway } from '../../gateway/executor/gateway.ts'
+import { readConfig } from '../config.ts'
+import { supergraphSource } from '../supergraph.ts'
+
+/** Prints the plan of a query; asks no subgraph and needs no server. */
+export async function planCommand(args: readonly string[]): Promise<number> {
+  const { values, positionals } = parseArgs({
+    args: [...args],
+    options: { supergraph: { type: 'string' }, operation: { type: 'string' } },
+    allowPositionals: true,
+  })
+  const [query, ...more] = positionals
+  if (query === undefined || more.length > 0) {
+    process.stderr.write('usage: ledgerway plan QUERY [--operation NAME] [--supergraph FILE]\n')
+    return 64
+  }
+  await using gateway = createFederatedGateway({
+    supergraph: supergraphSource(values.supergraph ?? readConfig().supergraph, silentLogger),
+    executor: () => Promise.reject(new AppError('SUBGRAPH_UNAVAILABLE', 'Planning asks no subgraph.')),
+    logger: silentLogger,
+  })
+  await gateway.load()
+  try {
+    process.stdout.write(`${gateway.explainPlan(query, values.operation)}\n`)
+    return 0
+  } catch (error) {
+    if (!(error instanceof GraphQLError)) throw error
+    process.stderr.write(`${error.message}\n`)
+    return 1
+  }
+}
