@@ -3,7 +3,7 @@ import type { Store } from '../store/store.ts'
 import type { Bus } from './bus.ts'
 
 /** Says that the placement of companies has changed; the message is empty, the catalog tells what. */
-export const directoryChannel = 'directory'
+const directoryChannel = 'directory'
 
 export const announceDirectory = (bus: Bus): Promise<void> => bus.publish(directoryChannel, '')
 

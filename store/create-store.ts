@@ -40,6 +40,7 @@ const catalogLimits = { max: 4, min: 0 }
 const staleLimitMs = 5_000
 const conflictRetries = 6
 const prepareRetryMs = 500
+const prepareRetryLongestMs = 30_000
 
 /**
  * Opens the store. The catalog and every shard that can be reached are migrated first; a shard that cannot is prepared
@@ -113,19 +114,20 @@ export async function createStore(deps: StoreDeps): Promise<Store> {
   }
   const latePreparations: Promise<void>[] = []
   async function prepareLater(shard: ShardId): Promise<void> {
-    while (!stopping.signal.aborted) {
-      await sleep(prepareRetryMs, undefined, { signal: stopping.signal, ref: false }).catch(() => {})
+    for (let delayMs = prepareRetryMs; ;) {
+      await sleep(delayMs, undefined, { signal: stopping.signal, ref: false }).catch(() => {})
       if (stopping.signal.aborted) return
       try {
         await prepare(shard)
         logger.info({ shard }, 'the shard has returned and is up to date')
         return
       } catch (error) {
-        if (isAppError(error, 'CONFIG_INVALID')) {
-          logger.error({ shard, error }, 'the shard stays out of use')
-          unprepared.set(shard, error)
-          return
-        }
+        if (isAppError(error, 'SHARD_UNAVAILABLE')) continue
+        // It is there, and cannot be used as it is: somebody has to look.
+        logger.error({ shard, error }, 'the shard has returned and stays out of use')
+        unprepared.set(shard, asAppError(error))
+        if (isAppError(error, 'CONFIG_INVALID')) return
+        delayMs = Math.min(delayMs * 2, prepareRetryLongestMs)
       }
     }
   }

@@ -127,6 +127,6 @@ export async function initializeDirectory(
   })
 }
 
-export function regionOf(shard: ShardConfig): string {
+function regionOf(shard: ShardConfig): string {
   return shard.region ?? shard.name.split('-')[0] ?? shard.name
 }

@@ -1,7 +1,7 @@
 import { AppError, isAppError } from '../../core/errors.ts'
 
 /** Raised by our own SQL where a company is not (any longer) on this shard. */
-export const staleEpochState = 'LW001'
+const staleEpochState = 'LW001'
 
 /** What a failed statement or connection means to the caller of the store. */
 export type Failure =

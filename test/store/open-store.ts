@@ -3,7 +3,7 @@ import { createStore, type StoreDeps } from '../../store/create-store.ts'
 import { poolProfiles } from '../../store/pool/options.ts'
 import type { Store } from '../../store/store.ts'
 
-export const smallPool = { ...poolProfiles['memory-constrained'], max: 4, connectTimeoutMs: 500 }
+const smallPool = { ...poolProfiles['memory-constrained'], max: 4, connectTimeoutMs: 500 }
 
 export function openStore(
   databases: Pick<StoreDeps, 'shards' | 'catalogUrl'>,
