@@ -22,9 +22,12 @@ import type { Store } from '../store/store.ts'
 import { createSubgraphContext, type SubgraphContext } from './context.ts'
 import { presentError } from './errors.ts'
 import { positionOf } from './events.ts'
+import { createSharedEvents } from './shared-events.ts'
 
 /** Query texts kept parsed and validated; a gateway sends the same few texts over and over. */
 const maxDocuments = 1000
+/** How long reading for one event of a subscription may take. */
+const eventTimeoutMs = 30_000
 
 export interface SubgraphHost {
   readonly name: SubgraphName
@@ -48,6 +51,7 @@ export function createSubgraphHost(deps: {
   const { name, store, logger, batching = true } = deps
   const schema = buildSchema(name, deps.resolvers as ResolverMap)
   const contexts = new WeakMap<RequestContext, SubgraphContext>()
+  const shared = createSharedEvents()
   const documents = new LRUCache<string, CheckedDocument>({ max: maxDocuments })
   const checked = new WeakMap<DocumentNode, CheckedDocument>()
 
@@ -105,8 +109,12 @@ export function createSubgraphHost(deps: {
           // Read at the event's position, here and by whoever completes it: nothing in it lags what it tells of.
           const position = positionOf(event)
           if (position === undefined) return run(newContext(subscriber), event)
-          const result = await run(newContext({ ...subscriber, position }), event)
-          return { ...result, extensions: { ...result.extensions, position } }
+          return shared.resultOf(request, event, async () => {
+            // Not the first subscriber's signal: others may wait for the same event when that one leaves.
+            const limits = { signal: AbortSignal.timeout(eventTimeoutMs), deadlineMs: Date.now() + eventTimeoutMs }
+            const result = await run(newContext({ ...subscriber, ...limits, position }), event)
+            return { ...result, extensions: { ...result.extensions, position } }
+          })
         },
         (failure) => ({
           errors: [presentError(new GraphQLError('', { originalError: failure as Error }), log)],

@@ -91,11 +91,15 @@ export interface FederatedGateway extends AsyncDisposable {
 
 const warmOperations = 100
 
+/** By variables. */
+type EventAnswers = Map<string, Promise<ExecutionResult>>
+
 export function createFederatedGateway(options: FederatedGatewayOptions): FederatedGateway {
   const { executor, logger, sharing, batching = true, operationsMax = 1_000, eventTimeoutMs = 30_000 } = options
   const runtimes = new WeakMap<GraphQLSchema, Runtime>()
   const listeners = new Set<Parameters<GatewayInterface['onSchemaLoadOrUpdate']>[0]>()
   const documentKeys = new WeakMap<DocumentNode, string>()
+  const eventAnswers = new WeakMap<CompiledOperation, WeakMap<ExecutionResult, EventAnswers>>()
   let current: Runtime | undefined
   let refused: GatewayHealth['refused']
   let loading: Promise<() => Promise<void>> | undefined
@@ -272,9 +276,11 @@ export function createFederatedGateway(options: FederatedGatewayOptions): Federa
     const source = await executor(fetchRequest(call, { ...context, signal }), signal)
     if (!(Symbol.asyncIterator in source)) return source
 
-    const answerEvent = async (event: ExecutionResult): Promise<ExecutionResult> => {
-      const data = isObject(event.data) ? event.data : {}
-      const eventContext = contextOfEvent(context, signal, event, eventTimeoutMs)
+    const variablesKey = JSON.stringify(variables)
+    const completeEvent = async (event: ExecutionResult): Promise<ExecutionResult> => {
+      // Completing it changes it, and others may be given the same event.
+      const data = isObject(event.data) ? structuredClone(event.data) : {}
+      const eventContext = contextOfEvent(context, AbortSignal.timeout(eventTimeoutMs), event, eventTimeoutMs)
       const answer = await runOnce(runtime, operation, variables, eventContext, data)
       const eventErrors = [...(event.errors ?? []), ...(answer.errors ?? [])]
       const extensions = { ...event.extensions, ...answer.extensions }
@@ -283,6 +289,16 @@ export function createFederatedGateway(options: FederatedGatewayOptions): Federa
         ...(eventErrors.length === 0 ? {} : { errors: eventErrors }),
         ...(Object.keys(extensions).length === 0 ? {} : { extensions }),
       }
+    }
+    // A subgraph in this process gives those who may share an event the same object for it, and so they share its answer.
+    const answerEvent = (event: ExecutionResult): Promise<ExecutionResult> => {
+      const ofOperation = eventAnswers.get(operation) ?? new WeakMap<ExecutionResult, EventAnswers>()
+      eventAnswers.set(operation, ofOperation)
+      const answers = ofOperation.get(event) ?? new Map<string, Promise<ExecutionResult>>()
+      ofOperation.set(event, answers)
+      const answer = answers.get(variablesKey) ?? completeEvent(event)
+      answers.set(variablesKey, answer)
+      return answer
     }
     return answerEvents(source, answerEvent, () => controller.abort())
   }

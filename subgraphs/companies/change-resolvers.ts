@@ -57,9 +57,9 @@ export function createChangeResolvers(deps: {
 async function* changesOf<I>(
   events: ReturnType<typeof eventsOf<LedgerRecord>>,
   idOf: (record: LedgerRecord) => I,
-): AsyncGenerator<{ id: I; cursor: string; kind: string; position: string }, void, void> {
+): AsyncGenerator<{ id: I; cursor: string; kind: string; record: LedgerRecord; position: string }, void, void> {
   for await (const { cursor, record, position } of events) {
-    yield { id: idOf(record), cursor, kind: record.kind, position }
+    yield { id: idOf(record), cursor, kind: record.kind, record, position }
   }
 }
 

@@ -1,4 +1,4 @@
-import type { ExecutionResult } from 'graphql'
+import { type ExecutionResult, parse, print } from 'graphql'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { CompanyId } from '../../core/ids.ts'
 import { decodePosition } from '../../core/position.ts'
@@ -144,5 +144,26 @@ describe('a subscription', () => {
       `subscription { recordAppended(companyId: "${id}", after: "${cursor}") { cursor } }`,
     )
     expect(codes(foreign)).toEqual(['INVALID_CURSOR'])
+  })
+
+  test('works an event out once for all who may share it, and apart for another principal', async () => {
+    const id = await newCompany('Shared')
+    const document = parse(`subscription { recordAppended(companyId: "${id}") { record { kind } } }`)
+    const end = new AbortController()
+    const next = async (principal: Principal): Promise<() => Promise<unknown>> => {
+      const context: RequestContext = { ...requestContext(principal), signal: end.signal }
+      const request = { subgraph: 'records', kind: 'subscription', query: print(document), document, context } as const
+      const stream = (await world.hosts.records.execute(request, end.signal)) as AsyncIterable<ExecutionResult>
+      const events = stream[Symbol.asyncIterator]()
+      return async () => (await events.next()).value as unknown
+    }
+    const subscribers = [await next(admin), await next(admin), await next(companyKey(id))]
+    const waiting = subscribers.map((event) => event())
+    await world.ledger.append(id, { records: [{ kind: 'a', source: 's', stream: 't', data: {} }] })
+    const [one, two, other] = await Promise.all(waiting)
+    expect(one).toBe(two)
+    expect(other).toEqual(one)
+    expect(other).not.toBe(one)
+    end.abort()
   })
 })
