@@ -38,7 +38,7 @@ export function scanJson(bytes: Uint8Array, limits: ScanLimits = payloadLimits):
 
 /** The same for text; lone surrogates written out as such are found like escaped ones. */
 export function scanJsonText(text: string, limits: ScanLimits = payloadLimits): void {
-  const safe = text.isWellFormed() ? text : text.replaceAll(/\p{Surrogate}/gu, escapeSurrogate)
+  const safe = text.isWellFormed() ? text : text.replaceAll(/(\\*)(\p{Surrogate})/gu, escapeSurrogate)
   scanJson(Buffer.from(safe, 'utf8'), limits)
 }
 
@@ -48,7 +48,9 @@ export function parseJson(bytes: Uint8Array, limits: ScanLimits = payloadLimits)
   return JSON.parse(asBuffer(bytes).toString('utf8'))
 }
 
-const escapeSurrogate = (unit: string): string => `\\u${unit.charCodeAt(0).toString(16)}`
+/** One that stands behind a backslash stays: what it makes is no escape, and escaping it would make one. */
+const escapeSurrogate = (found: string, slashes: string, unit: string): string =>
+  slashes.length % 2 === 1 ? found : `${slashes}\\u${unit.charCodeAt(0).toString(16)}`
 
 const asBuffer = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 

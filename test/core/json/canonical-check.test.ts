@@ -95,3 +95,8 @@ test.each([
   '',
   `${'{"a":'.repeat(64)}{}${'}'.repeat(64)}`,
 ])('%s is not', (text) => expect(isCanonical(text)).toBe(false))
+
+test('a lone surrogate behind a backslash is no escape', () => {
+  expect(isCanonical('{"a":"\\\udc00u0001"}')).toBe(false)
+  expect(isCanonical('{"a":"\\\\\udc00"}')).toBe(false)
+})
