@@ -28,6 +28,8 @@ export interface ConnectedRequest {
   readonly resumeFrom?: string
   /** Aborts when the client's connection is gone. */
   readonly gone: AbortSignal
+  /** Mutations are refused: what a link can start must not change anything. */
+  readonly readOnly?: boolean
   /** Called when a stream has ended, for whatever reason. */
   readonly onEnd?: () => void
 }
@@ -93,6 +95,9 @@ export function createOperations(deps: {
       await deps.rates.check(principal)
       const valid = documents.valid(asked.query, loaded.api)
       const operation = operationOf(valid, asked.operationName)
+      if (operation.operation === OperationTypeNode.MUTATION && request.readOnly === true) {
+        throw new AppError('BAD_REQUEST', 'Mutations need POST.', { details: { httpStatus: 405 } })
+      }
       if (operation.operation !== OperationTypeNode.SUBSCRIPTION) return answer(request)
 
       const given = asked.variables ?? {}

@@ -3,6 +3,7 @@ import Fastify from 'fastify'
 import type { RateLimiter } from '../access/rate-limits.ts'
 import type { Tickets } from '../access/tickets.ts'
 import type { AnswerCache } from '../cache/answer-cache.ts'
+import { AppError } from '../core/errors.ts'
 import type { Logger } from '../core/log.ts'
 import type { ChangeStream } from '../events/change-stream.ts'
 import type { OutsideFeed } from '../events/outside-feed.ts'
@@ -130,6 +131,14 @@ export function createGatewayServer(deps: GatewayServerDeps): GatewayServer {
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body))
   app.setErrorHandler((error, request, reply) =>
     sendError(reply, errors, ofFastify(error), requestIdOf(request.headers['ledgerway-request-id'])),
+  )
+  app.setNotFoundHandler((request, reply) =>
+    sendError(
+      reply,
+      errors,
+      new AppError('NOT_FOUND', 'There is nothing at this address. GraphQL is at /graphql.'),
+      requestIdOf(request.headers['ledgerway-request-id']),
+    ),
   )
   app.addHook('onSend', async (_request, reply) => {
     void reply.header('x-content-type-options', 'nosniff')

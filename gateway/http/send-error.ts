@@ -11,7 +11,10 @@ export function sendError(
   error: unknown,
   requestId: string,
 ): FastifyReply {
-  const shown = formatAll(errors, error, requestId)
+  return sendFormatted(reply, formatAll(errors, error, requestId))
+}
+
+export function sendFormatted(reply: FastifyReply, shown: readonly GraphQLFormattedError[]): FastifyReply {
   const retryAfter = retryAfterOf(shown)
   const status = shown[0]?.extensions?.['httpStatus']
   void reply.code(typeof status === 'number' ? status : statusOf(shown))

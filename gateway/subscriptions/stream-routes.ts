@@ -10,7 +10,7 @@ import { answerText } from '../answer-text.ts'
 import { type Authenticator, keyInHeaders, principalKey, principalOf } from '../credentials.ts'
 import { clientGone, type ErrorFormatter } from '../errors.ts'
 import { checkSearch, type OperationRequest, parseOperation, readBody } from '../http/body.ts'
-import { formatAll, sendError } from '../http/send-error.ts'
+import { formatAll, sendError, sendFormatted } from '../http/send-error.ts'
 import type { GatewayLimits } from '../limits.ts'
 import type { Operations, Started } from '../operations.ts'
 import { requestIdOf } from '../request-scope.ts'
@@ -79,7 +79,11 @@ export function addStreamRoutes(
         position: textOf(request.headers[positionHeader]),
         ...(last.cursor === '' ? {} : { resumeFrom: last.cursor }),
         gone: gone.signal,
+        readOnly: request.method === 'GET',
       })
+      if (started.kind === 'single' && started.result.data == null && started.result.errors !== undefined) {
+        return sendFormatted(reply, started.result.errors)
+      }
       if (gone.signal.aborted) {
         if (started.kind === 'stream') started.events.end()
         return reply

@@ -133,6 +133,12 @@ describe('what is refused', () => {
     expect(await code({ query })).toEqual([400, 'QUERY_TOO_LARGE'])
   })
 
+  test('an address where there is nothing', async () => {
+    const response = await fetch(new URL('/nowhere', edge.url))
+    expect(response.status).toBe(404)
+    expect(await response.json()).toMatchObject({ errors: [{ extensions: { code: 'NOT_FOUND' } }] })
+  })
+
   test('a list in variables that is too long, before anything is done for its items', async () => {
     const query = 'query ($numbers: [Int!]!) { sum(numbers: $numbers) }'
     expect(await code({ query, variables: { numbers: Array.from({ length: 1001 }, () => 1) } })).toEqual([

@@ -198,6 +198,20 @@ describe('with a key in a header', () => {
     expect(seen).toEqual(['next', 'next', 'next', 'complete'])
   })
 
+  test('a subscription that cannot start is answered with a status, before anything is streamed', async () => {
+    const query = 'subscription ($id: ID!) { recordAppended(companyId: $id) { cursor } }'
+    const { response } = await open(edge, { headers: withKey, body: { query } })
+    expect(response.status).toBe(400)
+    expect(await response.json()).toMatchObject({ errors: [{ extensions: { code: 'BAD_USER_INPUT' } }] })
+  })
+
+  test('a mutation by GET is refused: what a link can start must not change anything', async () => {
+    const query = 'mutation { rename(id: "acme", name: "x") { id } }'
+    const { response } = await open(edge, { headers: withKey, search: { query } })
+    expect(response.status).toBe(405)
+    expect(edge.world.companies.get('acme')?.name).toBe('Acme')
+  })
+
   test('without a key: 401, before anything is streamed', async () => {
     const { response } = await open(edge, { body: { query: 'subscription { ticks }' } })
     expect(response.status).toBe(401)
