@@ -17,10 +17,11 @@ import type { Store } from '../store/store.ts'
  * `insert … select unnest(…)` of the same rows (same columns, same indexes, hashes replaced by random bytes, everything
  * prepared beforehand), by the same number of writers in the same batches, without any ledger: no lock, no versions, no
  * hashing, no feed. Rounds take turns, the median counts. `rawPrimaryKeyOnly` is the same insert into a table whose only
- * index is the primary key. `BENCH_RECORDS` (20000) a case, `BENCH_ROUNDS` (3).
+ * index is the primary key. `BENCH_RECORDS` (20000) a case, `BENCH_ROUNDS` (3), `BENCH_LEDGERS` (1,16,1000).
  */
 const recordCount = Number(process.env['BENCH_RECORDS'] ?? 20_000)
 const rounds = Number(process.env['BENCH_ROUNDS'] ?? 3)
+const only = (process.env['BENCH_LEDGERS'] ?? '1,16,1000').split(',').map(Number)
 const at = '2026-11-21T08:00:00.000Z'
 const folder = mkdtempSync(join(tmpdir(), 'ledgerway-bench-'))
 
@@ -59,7 +60,7 @@ async function run(store: Store, raw: Sql): Promise<void> {
   // Warm: connections, prepared statements, catalogs.
   await writeAll(companies.slice(0, 16), 100, 3_200, (companyId, records) => ledger.append(companyId, { records }))
 
-  for (const ledgers of [1, 16, 1000]) {
+  for (const ledgers of only) {
     for (const batch of [1, 10, 100, 1000]) {
       const total = batch === 1 ? Math.min(recordCount, 4_000) : Math.max(recordCount, batch * Math.min(ledgers, 32))
       const chosen = companies.slice(0, ledgers)

@@ -22,10 +22,11 @@ interface Lane<I, R> {
  * Runs concurrent calls of one lane together: while a group is on its way the next one gathers, so under load a round trip
  * and a commit serve many calls, and without load a call goes at once. Lanes (ledgers) do not wait for each other.
  *
- * `run` answers one result per item, in order; when it throws, all of the group's callers get that error.
+ * `run` does what has to be done before the next group may start and answers with the rest: one result per item, in order.
+ * When either fails, all of the group's callers get that error.
  */
 export function createGrouping<I extends GroupItem, R>(deps: {
-  run: (lane: string, items: I[]) => Promise<R[]>
+  run: (lane: string, items: I[]) => Promise<() => Promise<R[]>>
   maxWeight: number
   maxWaiting: number
 }): { submit(lane: string, item: I): Promise<R> } {
@@ -50,16 +51,25 @@ export function createGrouping<I extends GroupItem, R>(deps: {
     while (lane.waiting.length > 0) {
       const group = takeGroup(lane)
       try {
-        const results = await deps.run(
+        const rest = await deps.run(
           name,
           group.map(({ item }) => item),
         )
-        for (const [index, { resolve }] of group.entries()) resolve(results[index] as R)
+        void finish(group, rest)
       } catch (error) {
         for (const { reject } of group) reject(error)
       }
     }
     lanes.delete(name)
+  }
+
+  async function finish(group: readonly Waiting<I, R>[], rest: () => Promise<R[]>): Promise<void> {
+    try {
+      const results = await rest()
+      for (const [index, { resolve }] of group.entries()) resolve(results[index] as R)
+    } catch (error) {
+      for (const { reject } of group) reject(error)
+    }
   }
 
   return {

@@ -197,7 +197,7 @@ export function createLedger(deps: LedgerDeps): Ledger {
     throw new AppError('OVERLOADED', 'Schemas or subjects of the ledger change all the time; try again.')
   }
 
-  async function runGroup(lane: string, items: Submission[]): Promise<GroupResult[]> {
+  async function runGroup(lane: string, items: Submission[]): Promise<() => Promise<GroupResult[]>> {
     const companyId = lane as CompanyId
     // A group has no one caller, so neither deadline nor signal; its statements count for the first.
     const onStatement = items[0]?.scope?.onStatement
@@ -207,18 +207,18 @@ export function createLedger(deps: LedgerDeps): Ledger {
       const epoch = store.epoch()
       const shard = store.shardOf(companyId)
       try {
-        const results = await store.onPrimary(
-          shard,
-          async (sql) => {
-            const settled = await appendValid(sql, companyId, items)
-            const [row] = await sql<[{ lsn: string }]>`select pg_current_wal_flush_lsn()::text as lsn`
-            const position = { epoch, shards: new Map([[shard, parseLsn(row.lsn)]]) }
-            return settled.map((one): GroupResult => ('error' in one ? { error: one.error } : { ...one, position }))
-          },
-          scope,
-        )
+        const settled = await store.onPrimary(shard, (sql) => appendValid(sql, companyId, items), scope)
         onAppended(shard, companyId)
-        return results
+        return async () => {
+          // Read after the commit, while the next group is on its way.
+          const [row] = await store.onPrimary(
+            shard,
+            (sql) => sql<[{ lsn: string }]>`select pg_current_wal_flush_lsn()::text as lsn`,
+            scope,
+          )
+          const position = { epoch, shards: new Map([[shard, parseLsn(row.lsn)]]) }
+          return settled.map((one): GroupResult => ('error' in one ? one : { ...one, position }))
+        }
       } catch (error) {
         if (!isAppError(error, 'STALE_EPOCH') || clock.now() - startedAt > staleLimitMs) throw error
         await store.refresh().catch(() => {})
