@@ -33,8 +33,8 @@ export interface NetworkImport {
 export interface NetworkImportOptions {
   /** Called after every window: how far it is safe to `skip` next time. */
   readonly onProgress?: (linesDone: number) => void
-  /** Called after every transaction, with how much of the window is written: 0 to 1. */
-  readonly onStep?: (share: number) => void
+  /** Called after every transaction, with about how many lines are written, for a progress bar. */
+  readonly onStep?: (lines: number) => void
   readonly onBadLine?: (line: number, message: string) => void
   /** Data lines to leave out, because an earlier run got that far. */
   readonly skip?: number
@@ -73,7 +73,9 @@ export async function importNetwork(
   let inWindow = 0
 
   async function flush(): Promise<void> {
-    const { companiesCreated, created } = await writeTrades(deps, window, options.onStep)
+    const { companiesCreated, created } = await writeTrades(deps, window, (share) =>
+      options.onStep?.(total.lines - inWindow + Math.floor(share * inWindow)),
+    )
     total.companiesCreated += companiesCreated
     total.created += created
     window = []
@@ -136,7 +138,7 @@ async function ensureTrader(tx: ShardTx, id: CompanyId, number: string): Promise
 async function writeTrades(
   { store, ledger }: { store: Store; ledger: Ledger },
   trades: readonly Trade[],
-  onStep: (share: number) => void = () => {},
+  onStep: (share: number) => void,
 ): Promise<{ companiesCreated: number; created: number }> {
   const total = { companiesCreated: 0, created: 0 }
   const buyers = chunksBy(trades, ({ parts }) => parts.buyer)

@@ -58,8 +58,9 @@ function placeOf(cursor: string, order: RelationshipOrder): { key: string | numb
 }
 
 /**
- * The same page of many companies' relationships, in one statement: a lateral limit, so that a company with a thousand
- * relationships costs as much as one with ten. Indexes: `relationships_by_change`, `_by_age`, `_by_rating`.
+ * The same page of many companies' relationships, in one statement: a lateral limit, so that no more than a page of each
+ * leaves the shard. Indexes: `relationships_by_change`, `_by_age`, `_by_rating`, or, where few are expected, the rows of
+ * the company and a top-N sort (about a millisecond for 1,300).
  */
 export async function readRelationshipPages(
   sql: ShardSql,

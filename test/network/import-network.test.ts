@@ -106,14 +106,14 @@ test('an import that was broken off between the two sides is completed by the ne
 
 test('with the lines of an earlier run skipped, only the rest is read', async () => {
   const done: number[] = []
-  const shares: number[] = []
+  const steps: number[] = []
   const lines = ['500,501,1,1300000000', '502,503,1,1300000000', '504,505,1,1300000000']
   const result = await importNetwork(world, linesOf(lines.join('\n')), {
     skip: 2,
     onProgress: (line) => done.push(line),
-    onStep: (share) => shares.push(share),
+    onStep: (line) => steps.push(line),
   })
   expect(result).toMatchObject({ lines: 3, companiesCreated: 2, created: 1 })
   expect(done).toEqual([3])
-  expect(shares).toEqual([0.5, 1])
+  expect(steps).toEqual([2, 3])
 })
