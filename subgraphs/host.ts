@@ -13,6 +13,7 @@ import {
 } from 'graphql'
 import { buildSubgraphSchema } from '@apollo/subgraph'
 import { LRUCache } from 'lru-cache'
+import { isAppError } from '../core/errors.ts'
 import type { Logger } from '../core/log.ts'
 import type { RequestContext } from '../core/request.ts'
 import type { SubgraphExecutor, SubgraphRequest } from '../core/subgraph-executor.ts'
@@ -74,53 +75,63 @@ export function createSubgraphHost(deps: {
     return made
   }
 
+  async function answer(request: SubgraphRequest, log: { logger: Logger; requestId: string }) {
+    const { document, errors } = documentOf(request)
+    if (document === undefined) {
+      return { errors: errors.map((error) => presentError(error, log, 'GRAPHQL_VALIDATION_FAILED')) }
+    }
+    const args = {
+      schema,
+      document,
+      variableValues: request.variables ?? null,
+      operationName: request.operationName ?? null,
+    }
+    const run = async (contextValue: SubgraphContext, rootValue?: unknown): Promise<ExecutionResult> => {
+      const result = await execute({ ...args, contextValue, rootValue })
+      if (result.errors === undefined) return result
+      return { ...result, errors: result.errors.map((error) => presentError(error, log)) }
+    }
+    if (request.kind !== 'subscription') return run(contextOf(request.context))
+
+    const leaving = new AbortController()
+    const signal = AbortSignal.any([request.context.signal, leaving.signal])
+    const subscriber: RequestContext = { ...request.context, signal }
+    const events = await createSourceEventStream({ ...args, contextValue: newContext(subscriber) })
+    if (!(Symbol.asyncIterator in events)) {
+      return { ...events, errors: (events.errors ?? []).map((error) => presentError(error, log)) }
+    }
+    const results = resultsOf(
+      events,
+      async (event) => {
+        // Read at the event's position, here and by whoever completes it: nothing in it lags what it tells of.
+        const position = positionOf(event)
+        if (position === undefined) return run(newContext(subscriber), event)
+        return shared.resultOf(request, event, async () => {
+          // Not the first subscriber's signal: others may wait for the same event when that one leaves.
+          const limits = { signal: AbortSignal.timeout(eventTimeoutMs), deadlineMs: Date.now() + eventTimeoutMs }
+          const result = await run(newContext({ ...subscriber, ...limits, position }), event)
+          return { ...result, extensions: { ...result.extensions, position } }
+        })
+      },
+      (failure) => ({
+        errors: [presentError(new GraphQLError('', { originalError: failure as Error }), log)],
+      }),
+    )
+    return leavable(results, () => leaving.abort())
+  }
+
   return {
     name,
     schema,
     async execute(request) {
       const log = { logger, requestId: request.context.requestId }
-      const { document, errors } = documentOf(request)
-      if (document === undefined) {
-        return { errors: errors.map((error) => presentError(error, log, 'GRAPHQL_VALIDATION_FAILED')) }
+      try {
+        return await answer(request, log)
+      } catch (error) {
+        // What the request carries is wrong, for example its position: that is an answer, too.
+        if (!isAppError(error)) throw error
+        return { errors: [presentError(new GraphQLError('', { originalError: error }), log)] }
       }
-      const args = {
-        schema,
-        document,
-        variableValues: request.variables ?? null,
-        operationName: request.operationName ?? null,
-      }
-      const run = async (contextValue: SubgraphContext, rootValue?: unknown): Promise<ExecutionResult> => {
-        const result = await execute({ ...args, contextValue, rootValue })
-        if (result.errors === undefined) return result
-        return { ...result, errors: result.errors.map((error) => presentError(error, log)) }
-      }
-      if (request.kind !== 'subscription') return run(contextOf(request.context))
-
-      const leaving = new AbortController()
-      const signal = AbortSignal.any([request.context.signal, leaving.signal])
-      const subscriber: RequestContext = { ...request.context, signal }
-      const events = await createSourceEventStream({ ...args, contextValue: newContext(subscriber) })
-      if (!(Symbol.asyncIterator in events)) {
-        return { ...events, errors: (events.errors ?? []).map((error) => presentError(error, log)) }
-      }
-      const results = resultsOf(
-        events,
-        async (event) => {
-          // Read at the event's position, here and by whoever completes it: nothing in it lags what it tells of.
-          const position = positionOf(event)
-          if (position === undefined) return run(newContext(subscriber), event)
-          return shared.resultOf(request, event, async () => {
-            // Not the first subscriber's signal: others may wait for the same event when that one leaves.
-            const limits = { signal: AbortSignal.timeout(eventTimeoutMs), deadlineMs: Date.now() + eventTimeoutMs }
-            const result = await run(newContext({ ...subscriber, ...limits, position }), event)
-            return { ...result, extensions: { ...result.extensions, position } }
-          })
-        },
-        (failure) => ({
-          errors: [presentError(new GraphQLError('', { originalError: failure as Error }), log)],
-        }),
-      )
-      return leavable(results, () => leaving.abort())
     },
   }
 }

@@ -139,6 +139,11 @@ describe.each(['inProcess', 'overHttp'] as const)('the companies subgraph %s', (
     expect(read.data).toEqual({ company: { name: 'Two', seat: 'Rom', sector: null } })
   })
 
+  test('a position that nobody gave out is refused', async () => {
+    const answer = await ask('companies', `{ sectors { code } }`, { position: 'nowhere' })
+    expect(answer.codes).toEqual(['INVALID_POSITION'])
+  })
+
   test('a name cannot be cleared', async () => {
     const answer = await ask(
       'companies',
