@@ -23,6 +23,7 @@ const commands: Record<string, () => Promise<Command>> = {
 const usage = `usage: ledgerway COMMAND
 
   import FILE [--strict]    companies and events from NDJSON or CSV; again changes nothing
+  import FILE --network     ratings (rater,ratee,rating,at) as companies and relationships
   export COMPANY [--out FILE] [--gzip] [--private]
                             a ledger as a bundle that anyone can verify
   keys create|list|revoke   API keys

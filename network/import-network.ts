@@ -73,7 +73,7 @@ export async function importNetwork(
   let inWindow = 0
 
   async function flush(): Promise<void> {
-    const { companiesCreated, created } = await writeTrades(deps, window, (share) =>
+    const { companiesCreated, created } = await writeTrades(deps, await unfinished(deps.store, window), (share) =>
       options.onStep?.(total.lines - inWindow + Math.floor(share * inWindow)),
     )
     total.companiesCreated += companiesCreated
@@ -119,6 +119,28 @@ function parseTrade(text: string): Trade {
     rating: checkedRating(Number(rating)),
   }
   return { rater, ratee, parts, id: relationshipId(parts), placed }
+}
+
+/** Those of the trades that are not on both sides yet: an edge's action and its record come in one transaction. */
+async function unfinished(store: Store, trades: readonly Trade[]): Promise<Trade[]> {
+  const sides = trades.flatMap(({ id, parts }) => [parts.buyer, parts.seller].map((companyId) => ({ companyId, id })))
+  const wanted = Map.groupBy(sides, ({ companyId }) => companyId)
+  const results = await store.read([...wanted.keys()], async (sql, companyIds) => {
+    const here = companyIds.flatMap((companyId) => wanted.get(companyId) ?? [])
+    return await sql<{ company_id: CompanyId; relationship_id: RelationshipId }[]>`
+      select a.company_id, a.relationship_id
+      from unnest(
+        ${here.map(({ companyId }) => companyId as string)}::text[], ${here.map(({ id }) => id as string)}::text[]
+      ) as k(company_id, relationship_id)
+      join relationship_actions a on a.company_id = k.company_id and a.relationship_id = k.relationship_id
+        and a.clock = 1 and a.action = 'establish'`
+  })
+  const there = new Set<string>()
+  for (const result of results) {
+    if (!result.ok) throw result.error
+    for (const { company_id, relationship_id } of result.value) there.add(`${company_id} ${relationship_id}`)
+  }
+  return trades.filter(({ id, parts }) => !there.has(`${parts.buyer} ${id}`) || !there.has(`${parts.seller} ${id}`))
 }
 
 /** The company that a trader is, with the record that its ledger begins with; none where it is there already. */
