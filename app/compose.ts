@@ -1,5 +1,7 @@
 import { createKeyRing, ensureAdminKey } from '../access/keys.ts'
 import { createPrincipalSigner, createPrincipalVerifier, newPrincipalKey } from '../access/propagation.ts'
+import { createMemoryRateLimiter } from '../access/rate-limits-in-memory.ts'
+import { createRedisRateLimiter } from '../access/rate-limits-in-redis.ts'
 import { createPostgresTicketStore } from '../access/tickets-in-postgres.ts'
 import { createRedisTicketStore } from '../access/tickets-in-redis.ts'
 import { createTickets } from '../access/tickets.ts'
@@ -257,6 +259,8 @@ export async function compose(deps: ComposeDeps): Promise<App> {
     const cache = use(
       redis === undefined ? createMemoryAnswerCache() : createRedisAnswerCache({ redis, prefix, logger }),
     )
+    const alone = createMemoryRateLimiter()
+    const limiter = redis === undefined ? alone : createRedisRateLimiter({ redis, prefix, fallback: alone, logger })
     const server = use(
       createGatewayServer({
         gateway,
@@ -271,6 +275,7 @@ export async function compose(deps: ComposeDeps): Promise<App> {
         development: !config.production,
         debugExtensions: config.debugExtensions,
         corsOrigins: config.corsOrigins,
+        rates: { limiter, rates: config.rates },
         passForeignErrors: !ours,
       }),
     )

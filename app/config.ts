@@ -3,6 +3,7 @@ import { parseArgs } from 'node:util'
 import { z } from 'zod'
 import { AppError } from '../core/errors.ts'
 import { parseShardId } from '../core/ids.ts'
+import type { OperationRates } from '../gateway/rates.ts'
 import { subgraphNames } from '../schema/sdl.ts'
 import type { PoolProfile } from '../store/pool/options.ts'
 import type { ShardConfig } from '../store/shard-config.ts'
@@ -48,6 +49,7 @@ export const environment = {
   POOL_PROFILE: z.enum(['high-throughput', 'low-latency', 'memory-constrained']).optional(),
   POOL_MAX: wholeNumber(1, 500).optional(),
   CORS_ORIGINS: list.optional(),
+  RATE_LIMITS: z.string().optional(),
   WEBHOOKS_ALLOW_PRIVATE: flag.optional(),
   LOG_LEVEL: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('warn'),
 } as const
@@ -83,6 +85,7 @@ export interface Config {
   readonly debugExtensions: boolean
   readonly pool: { readonly profile: PoolProfile; readonly max: number | undefined }
   readonly corsOrigins: readonly string[]
+  readonly rates: OperationRates
   /** Whether webhooks may go to private addresses; by default outside production only. */
   readonly webhooksAllowPrivate: boolean
   readonly logLevel: Environment['LOG_LEVEL']
@@ -122,6 +125,7 @@ export function readConfig(argv: readonly string[] = [], env: NodeJS.ProcessEnv 
       max: values.POOL_MAX,
     },
     corsOrigins: values.CORS_ORIGINS ?? [],
+    rates: parseRates(values.RATE_LIMITS ?? ''),
     webhooksAllowPrivate: values.WEBHOOKS_ALLOW_PRIVATE ?? !production,
     logLevel: values.LOG_LEVEL,
   }
@@ -167,6 +171,23 @@ function parseRoles(names: readonly string[] | undefined): ReadonlySet<Role> {
     throw new AppError('CONFIG_INVALID', `ROLES: choose from ${roles.join(', ')}.`)
   }
   return new Set(roles.filter((role) => names.includes(role)))
+}
+
+const rateNames = { key: 'perKey', company: 'perCompany', everybody: 'everybody' } as const
+
+/** `key=20/40,company=100,everybody=5000`: operations per second, and how many at once after a pause (else two seconds' worth). */
+function parseRates(text: string): OperationRates {
+  return Object.fromEntries(
+    splitList(text).map((entry) => {
+      const [, name = '', perSecond = '', burst] =
+        /^(key|company|everybody)=([0-9.]{1,9})(?:\/([0-9]{1,9}))?$/.exec(entry) ?? []
+      const rate = { perSecond: Number(perSecond), burst: Number(burst ?? Math.ceil(Number(perSecond) * 2)) }
+      if (name === '' || !(rate.perSecond > 0) || rate.burst < 1) {
+        throw new AppError('CONFIG_INVALID', 'RATE_LIMITS: write key=N/BURST,company=N/BURST,everybody=N/BURST')
+      }
+      return [rateNames[name as keyof typeof rateNames], rate]
+    }),
+  )
 }
 
 function parseSubgraphUrls(text: string): ReadonlyMap<string, string> {

@@ -53,3 +53,14 @@ test('a refusal never shows a connection string or a key', () => {
   const env = { SHARDS: 'a=mysql://user:hunter2@x/y', CATALOG_URL: 'postgres://x', ADMIN_API_KEY: 'hunter2' }
   expect(refusal([], env).message).not.toContain('hunter2')
 })
+
+test('rates are named with what may come per second and at once', () => {
+  expect(readConfig([], {}).rates).toEqual({})
+  expect(readConfig([], { RATE_LIMITS: 'key=20/50, everybody=0.5' }).rates).toEqual({
+    perKey: { perSecond: 20, burst: 50 },
+    everybody: { perSecond: 0.5, burst: 1 },
+  })
+  for (const wrong of ['key', 'key=0', 'user=5', 'key=5/0', 'key=-1']) {
+    expect(refusal([], { RATE_LIMITS: wrong }).code).toBe('CONFIG_INVALID')
+  }
+})
