@@ -81,7 +81,8 @@ export async function startPeers(options: {
       `${rust ? "import { unifiedGraphHandler } from '@graphql-hive/router-runtime'\n" : ''}export const gatewayConfig = {
   supergraph: './supergraph.graphql', port: ${port}, host: '127.0.0.1', fork: 1, logging: false, graphqlEndpoint: '/graphql',
   ${rust ? 'unifiedGraphHandler,' : ''} requestTimeout: 30000,
-  inflightRequestDeduplication: ${dedupe}, inboundInflightRequestDeduplication: ${dedupe},
+  inboundInflightRequestDeduplication: ${dedupe},
+  transportEntries: { '*.http': { options: { deduplicateInflightRequests: ${dedupe} } } },
 }
 `,
     )
