@@ -15,7 +15,9 @@ import {
 } from 'graphql'
 import type { PlannableSupergraph } from '../planner/supergraph.ts'
 import { planOperation } from '../planner/plan-operation.ts'
+import { separateClientNames } from '../planner/client-names.ts'
 import { AnswerData, type Answer } from './answer.ts'
+import { restoreAnswer, restoreErrors } from './client-answer.ts'
 import { compileBatchedOperations, type BatchedOperations } from './batched-operation.ts'
 import { exactAnswer, introspect, variablesIn } from './exact.ts'
 import type { Executed } from './execution.ts'
@@ -62,7 +64,8 @@ export function compileOperation(
       { extensions: { code: 'OPERATION_RESOLUTION_FAILURE' } },
     )
   }
-  const queryPlan = planOperation(supergraph, document, operationName)
+  const names = separateClientNames(document, supergraph.namesOnTheWay)
+  const queryPlan = planOperation(supergraph, names.document, operationName)
   const subscription = queryPlan.node?.kind === 'Subscription' ? queryPlan.node : undefined
   const node = queryPlan.node?.kind === 'Subscription' ? queryPlan.node.rest : queryPlan.node
   const { root, fetches } = compilePlan(node, supergraph.fullSchema)
@@ -75,10 +78,11 @@ export function compileOperation(
     if (known !== undefined) return known
     const projection = compileProjection({
       schema: supergraph.schema,
-      document,
-      operation: definition as OperationDefinitionNode,
+      document: names.document,
+      operation: getOperationAST(names.document, operationName) ?? (definition as OperationDefinitionNode),
       conditions,
       introspect: introspected,
+      clientName: names.restore,
     })
     if (projections.size >= variantsMax) projections.clear()
     projections.set(key, projection)
@@ -104,15 +108,17 @@ export function compileOperation(
     batched: compileBatchedOperations(fetches),
     checkVariables: compileVariableCheck(supergraph.schema, definition.variableDefinitions ?? []),
     conditions: (variables) => conditionValues(conditionNames, definition, variables),
-    answer({ data, errors }, variables) {
+    answer({ data, errors: told }, variables) {
+      const errors = names.changed ? restoreErrors(told, names.restore) : told
       const projected = projectionFor(conditionValues(conditionNames, definition, variables))(data)
       if (projected !== undefined)
         return { ...(errors.length === 0 ? {} : { errors }), data: new AnswerData(projected) }
-      const operation = operationFromDocument(supergraph.plannedSchema, document, {
+      const operation = operationFromDocument(supergraph.plannedSchema, names.document, {
         validate: false,
         ...(operationName === undefined ? {} : { operationName }),
       })
-      const exact = exactAnswer(supergraph.schema, operation, definition, data, variables)
+      const found = exactAnswer(supergraph.schema, operation, definition, data, variables)
+      const exact = names.changed ? restoreAnswer(found, names.restore) : found
       // What a subgraph said explains its nulls; without that, the nulls are explained by what was found here.
       return errors.length === 0 || exact.data === undefined ? exact : { ...exact, errors }
     },

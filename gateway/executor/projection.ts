@@ -44,6 +44,8 @@ export interface ProjectionInput {
   readonly conditions: Readonly<Record<string, unknown>>
   /** The answer to one introspection field of the root; `undefined` when it depends on variables. */
   readonly introspect: (field: FieldNode) => unknown
+  /** From the name in the data to the name in the answer. */
+  readonly clientName: (name: string) => string
 }
 
 class Anomaly extends Error {}
@@ -81,9 +83,10 @@ export function compileProjection(input: ProjectionInput): Projection {
     const lines: string[] = []
     for (const [name, nodes] of collected) {
       const [node] = nodes
-      if (node === undefined || isInheritedName(name)) throw anomaly
+      const clientName = input.clientName(name)
+      if (node === undefined || isInheritedName(name) || isInheritedName(clientName)) throw anomaly
       const bind = (value: unknown): string => `c[${constants.push(value) - 1}]`
-      lines.push(`${name}: ${fieldCode(type, name, node, nodes, bind)}`)
+      lines.push(`${clientName}: ${fieldCode(type, name, node, nodes, bind)}`)
     }
     // oxlint-disable-next-line typescript/no-implied-eval -- see the top of this file
     const build = new Function('c', 'bad', `return (d) => ({ ${lines.join(', ')} })`) as (

@@ -7,6 +7,7 @@ import { createHash } from 'node:crypto'
 import { Supergraph, type Operation, type Schema } from '@apollo/federation-internals'
 import { QueryPlanner, type QueryPlan } from '@apollo/query-planner'
 import { parse, type GraphQLSchema } from 'graphql'
+import { namesOnTheWay } from './client-names.ts'
 import { separateRequiredArguments } from './required-arguments.ts'
 import { dropUnresolvableKeys } from './resolvable-keys.ts'
 
@@ -21,6 +22,8 @@ export interface PlannableSupergraph {
   /** With everything inaccessible in it: representations may need types that no client sees. */
   readonly fullSchema: GraphQLSchema
   plan(operation: Operation): QueryPlan
+  /** Field names that plans may need on the way from one subgraph to another. */
+  readonly namesOnTheWay: ReadonlySet<string>
   readonly subgraphs: readonly { readonly name: string; readonly url: string }[]
 }
 
@@ -37,6 +40,7 @@ export function buildSupergraph(sdl: string): PlannableSupergraph {
     schema: given.apiSchema().toGraphQLJSSchema(),
     plannedSchema: planned.apiSchema(),
     fullSchema: given.schema.toGraphQLJSSchema(),
+    namesOnTheWay: namesOnTheWay(document),
     plan: (operation) => restore(planner.buildQueryPlan(operation)),
     subgraphs: given.subgraphsMetadata().map(({ name, url }) => ({ name, url: url ?? '' })),
   }

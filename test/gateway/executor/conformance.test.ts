@@ -242,4 +242,48 @@ describe('answers beyond the planner', () => {
       },
     })
   })
+
+  describe("a client's name for a field that is also the name of a key or of what is required", () => {
+    const subgraphs: Subgraphs = {
+      people: {
+        sdl: 'type Query { people: [Person!]! } type Person @key(fields: "id") { id: ID! name: String! age: Int }',
+        resolvers: {
+          Query: { people: () => [{ id: '1', name: 'Ada', age: 36 }] },
+          Person: { __resolveReference: ({ id }: { id: string }) => ({ id, name: 'Ada', age: 36 }) },
+        },
+      },
+      notes: {
+        sdl: `type Person @key(fields: "id") {
+          id: ID! notes: [String!] strict: Int! age: Int @external old: Boolean @requires(fields: "age")
+        }`,
+        resolvers: {
+          Person: {
+            notes: ({ id }: { id: string }) => [`note ${id}`],
+            old: ({ age }: { age: number }) => age > 30,
+            strict: () => null,
+          },
+        },
+      },
+    }
+
+    test.each([
+      ['{ people { id: name notes } }', [{ id: 'Ada', notes: ['note 1'] }]],
+      ['{ people { age: name old } }', [{ age: 'Ada', old: true }]],
+      ['{ people { __typename: name notes } }', [{ __typename: 'Ada', notes: ['note 1'] }]],
+      [
+        '{ people { id: __typename age: id c_id: age notes } }',
+        [{ id: 'Person', age: '1', c_id: 36, notes: ['note 1'] }],
+      ],
+    ])('%s', async (source, people) => {
+      await using gateway = await testGateway(subgraphs)
+      expect(await gateway.query(source)).toEqual({ data: { people } })
+    })
+
+    test("errors speak of the client's names", async () => {
+      await using gateway = await testGateway(subgraphs)
+      const { data, errors } = await gateway.query('{ people { name: id id: strict } }')
+      expect(data).toBeNull()
+      expect(errors?.map(({ path }) => path)).toEqual([['people', 0, 'id']])
+    })
+  })
 })
