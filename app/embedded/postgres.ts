@@ -38,8 +38,9 @@ const catalogDatabase = 'ledgerway_catalog'
 const jobsDatabase = 'ledgerway_jobs'
 
 /**
- * For each cluster: every process's pool (100 at most by default), the catalog's and the jobs' pools, listeners and a
- * few for people and backups. A slot costs about 20 kB whether it is used or not.
+ * The first cluster bears the most: with a process for each of the five roles at the largest default pool, 5 x 24 for the
+ * shard, 5 x 4 for the catalog, 2 x 14 for jobs in solo mode, a dozen listeners, and some for people and backups. A slot
+ * that is not used costs about 20 kB.
  */
 const defaultMaxConnections = 200
 
