@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { expect, test } from 'vitest'
+import { afterAll, expect, test, vi } from 'vitest'
 import { startEmbeddedPostgres } from '../../../app/embedded/postgres.ts'
 import { processStart } from '../../../app/embedded/process-identity.ts'
 import { claimDataDirectory } from '../../../app/embedded/run-file.ts'
@@ -16,6 +16,13 @@ import {
   withSql,
 } from './support.ts'
 
+// A machine that does much else at once is slow to make files.
+vi.setConfig({ testTimeout: 120_000 })
+
+/** Whichever test comes first makes the clusters; both leave them stopped. */
+const folder = privateFolder()
+afterAll(() => folder[Symbol.dispose]())
+
 /** Every server that runs on the directory: the primary, the replica, and Redis where there is one. */
 function serverPids(dataDir: string, { redisUrl }: ServersProcess): number[] {
   const redis = redisUrl === null ? [] : [Number(readFileSync(join(dataDir, 'redis', 'redis.pid'), 'utf8'))]
@@ -25,7 +32,6 @@ function serverPids(dataDir: string, { redisUrl }: ServersProcess): number[] {
 const running = (pids: readonly number[]): number[] => pids.filter((pid) => processStart(pid) !== undefined)
 
 test('kill -9 of node leaves no server, and the next start has what was committed', async () => {
-  using folder = privateFolder()
   await using servers = await startServersProcess(folder.dataDir)
   await withSql(servers.primaryUrl, (sql) => sql`create table notes as select 'kept' as note`)
   const pids = serverPids(folder.dataDir, servers)
@@ -38,7 +44,6 @@ test('kill -9 of node leaves no server, and the next start has what was committe
 })
 
 test('a server whose guard was killed too is ended by the next start', async () => {
-  using folder = privateFolder()
   await using servers = await startServersProcess(folder.dataDir)
   const orphan = postmasterPid(folder.dataDir, 'shard-1')
   const guards = guardsOf(orphan)
