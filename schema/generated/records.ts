@@ -125,12 +125,18 @@ export interface SubscriptionRecordAppendedArgs {
   after?: string | null | undefined
 }
 
+export interface SubscriptionLedgerCheckpointArgs {
+  companyId: string
+  after?: string | null | undefined
+}
+
 export interface Objects {
   AppendRecordsPayload: unknown
   Company: unknown
   ErasePayload: unknown
   Ledger: unknown
   LedgerCheckpoint: unknown
+  LedgerCheckpointSigned: unknown
   LedgerMoment: unknown
   LedgerState: unknown
   PageInfo: unknown
@@ -173,6 +179,10 @@ export interface Resolvers<Context, O extends Objects> {
   LedgerCheckpoint?: {
     size?: Resolver<O['LedgerCheckpoint'], Record<string, never>, Context, number>
     note?: Resolver<O['LedgerCheckpoint'], Record<string, never>, Context, string>
+  }
+  LedgerCheckpointSigned?: {
+    cursor?: Resolver<O['LedgerCheckpointSigned'], Record<string, never>, Context, string>
+    checkpoint?: Resolver<O['LedgerCheckpointSigned'], Record<string, never>, Context, O['LedgerCheckpoint']>
   }
   LedgerMoment?: {
     size?: Resolver<O['LedgerMoment'], Record<string, never>, Context, number>
@@ -252,5 +262,6 @@ export interface Resolvers<Context, O extends Objects> {
   }
   Subscription: {
     recordAppended: { subscribe: Resolver<unknown, SubscriptionRecordAppendedArgs, Context, AsyncIterable<O['RecordAppended']>>; resolve: (event: O['RecordAppended']) => O['RecordAppended'] }
+    ledgerCheckpoint: { subscribe: Resolver<unknown, SubscriptionLedgerCheckpointArgs, Context, AsyncIterable<O['LedgerCheckpointSigned']>>; resolve: (event: O['LedgerCheckpointSigned']) => O['LedgerCheckpointSigned'] }
   }
 }

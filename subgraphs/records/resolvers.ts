@@ -16,6 +16,7 @@ import type { Store } from '../../store/store.ts'
 import type { Connection, PageInfo } from '../connection.ts'
 import type { SubgraphContext } from '../context.ts'
 import { eventsOf } from '../events.ts'
+import { type CheckpointEvent, followCheckpoints } from './checkpoint-events.ts'
 import { createProvingResolvers, type Proving } from './proving.ts'
 
 export interface RecordObjects extends Objects {
@@ -24,6 +25,7 @@ export interface RecordObjects extends Objects {
   ErasePayload: { positions: readonly number[]; position: string }
   Ledger: { companyId: CompanyId }
   LedgerCheckpoint: { size: number; note: string }
+  LedgerCheckpointSigned: CheckpointEvent
   LedgerMoment: LedgerMoment
   LedgerState: { records: readonly LedgerRecord[]; hasMore: boolean }
   PageInfo: PageInfo
@@ -99,6 +101,14 @@ export function createRecordsResolvers(deps: {
               ...(streams == null ? {} : { streams }),
             }),
           )
+        },
+        resolve: (event) => event,
+      },
+      ledgerCheckpoint: {
+        subscribe: async (_, { companyId, after }, { principal, request }) => {
+          const id = parseCompanyId(companyId)
+          authorize(principal, 'ledger.read', id)
+          return followCheckpoints({ store, follower }, id, { after: after ?? undefined, signal: request.signal })
         },
         resolve: (event) => event,
       },

@@ -1,4 +1,3 @@
-import { createServer, connect, type Socket, type AddressInfo } from 'node:net'
 import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { silentLogger } from '../../core/log.ts'
@@ -7,57 +6,10 @@ import { createJoiner, splitMessage } from '../../events/chunks.ts'
 import { createMemoryBus } from '../../events/memory-bus.ts'
 import { createPostgresBus } from '../../events/postgres-bus.ts'
 import { createRedisBus } from '../../events/redis-bus.ts'
+import { type Cuttable, cuttable } from '../support/cuttable.ts'
 import { eventually } from '../support/feed.ts'
 import { acquireShards } from '../support/postgres.ts'
 import { redisUrl } from '../support/redis.ts'
-
-/** A server reached by a way that can be cut and mended. */
-async function breakable(url: string): Promise<{ url: string; cut(): void; mend(): void } & AsyncDisposable> {
-  const target = new URL(url)
-  const open = new Set<Socket>()
-  let whole = true
-  const proxy = createServer((near) => {
-    if (!whole) {
-      near.destroy()
-      return
-    }
-    const far = connect(Number(target.port), target.hostname)
-    for (const [from, to] of [
-      [near, far],
-      [far, near],
-    ] as const) {
-      open.add(from)
-      from.on('error', () => to.destroy())
-      from.on('close', () => {
-        open.delete(from)
-        to.destroy()
-      })
-      from.pipe(to)
-    }
-  })
-  await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve))
-  const through = new URL(url)
-  through.hostname = '127.0.0.1'
-  through.port = String((proxy.address() as AddressInfo).port)
-  const destroyAll = (): void => {
-    for (const socket of open) socket.destroy()
-  }
-  return {
-    url: through.href,
-    cut() {
-      whole = false
-      destroyAll()
-    },
-    mend() {
-      whole = true
-    },
-    async [Symbol.asyncDispose]() {
-      whole = false
-      destroyAll()
-      await new Promise((resolve) => proxy.close(resolve))
-    },
-  }
-}
 
 const redis = redisUrl()
 let databases: Awaited<ReturnType<typeof acquireShards>>
@@ -71,7 +23,7 @@ interface Fixture extends AsyncDisposable {
   readonly a: Bus
   readonly b: Bus
   /** Cuts and mends b's connection; absent where there is none. */
-  readonly link?: { cut(): void; mend(): void }
+  readonly link?: Cuttable
 }
 
 async function overWire(
@@ -79,7 +31,7 @@ async function overWire(
   create: (deps: { url: string; prefix: string; logger: typeof silentLogger }) => Bus,
 ): Promise<Fixture> {
   const prefix = `t-${randomUUID().slice(0, 8)}`
-  const link = await breakable(url)
+  const link = await cuttable(url)
   const a = create({ url, prefix, logger: silentLogger })
   const b = create({ url: link.url, prefix, logger: silentLogger })
   return {
@@ -145,13 +97,13 @@ describe.each(Object.entries(implementations))('the bus %s', (_name, open) => {
     await using _subscription = await bus.b.subscribe('lost', (message) => got.push(message))
     await bus.a.publish('lost', 'before')
     await eventually(() => expect(got).toEqual(['before']))
-    link.cut()
+    await link.cut()
     await eventually(() => expect(bus.b.healthy()).toBe(false))
     await bus.b.publish('lost', 'into the void')
     await bus.a.publish('lost', 'unheard')
     const late: string[] = []
     await using _late = await bus.b.subscribe('late', (message) => late.push(message))
-    link.mend()
+    await link.mend()
     await eventually(() => expect(bus.b.healthy()).toBe(true))
     await eventually(async () => {
       await bus.a.publish('late', 'heard')

@@ -166,4 +166,23 @@ describe('a subscription', () => {
     expect(other).not.toBe(one)
     end.abort()
   })
+
+  test('to checkpoints brings those stored behind the cursor and each new one', async () => {
+    const id = await newCompany('Signed')
+    const { checkpoints: signer } = world
+    const append = () => world.ledger.append(id, { records: [{ kind: 'a', source: 's', stream: 't', data: {} }] })
+    await signer.sign(id)
+    await append()
+    await signer.sign(id)
+    const cursor = Buffer.from(`${id}:0`).toString('base64url')
+    const query = `subscription { ledgerCheckpoint(companyId: "${id}", after: "${cursor}") { cursor checkpoint { size } } }`
+    await using watched = await watch('records', query, companyKey(id))
+    await eventually(() => expect(watched.events).toHaveLength(1))
+    await append()
+    await signer.sign(id)
+    await eventually(() => expect(watched.events).toHaveLength(2))
+    expect(watched.events.map((event) => field(event, 'ledgerCheckpoint'))).toEqual(
+      [2, 3].map((size) => ({ cursor: Buffer.from(`${id}:${size - 1}`).toString('base64url'), checkpoint: { size } })),
+    )
+  })
 })

@@ -146,6 +146,7 @@ export async function createSubgraphWorld(options: { shardCount?: number } = {})
   return {
     ...world,
     live,
+    checkpoints,
     jobs,
     hosts,
     urls,
