@@ -40,6 +40,8 @@ const catalogLimits = { max: 4, min: 0 }
 const staleLimitMs = 5_000
 const conflictRetries = 6
 const prepareRetryMs = 500
+const refreshLimitMs = 3_000
+const refreshWaitMs = 250
 const prepareRetryLongestMs = 30_000
 
 /**
@@ -146,9 +148,16 @@ export async function createStore(deps: StoreDeps): Promise<Store> {
   )
 
   async function reload(): Promise<void> {
-    if ((await loadEpoch(catalog)) === directory.epoch) return
-    directory = await loadDirectory(catalog)
+    // A catalog that is silent must not keep later calls from asking again.
+    using guard = createGuard({ deadlineMs: clock.now() + refreshLimitMs }, clock)
+    const sql = pooledSql({ pool: catalogPool, guard, onStatement() {} })
+    if ((await loadEpoch(sql)) === directory.epoch) return
+    directory = await loadDirectory(sql)
     applyRoles()
+  }
+  /** For work that goes on with what is known when the catalog does not answer soon. */
+  async function refreshSoon(): Promise<void> {
+    await Promise.race([refresh().catch(() => {}), sleep(refreshWaitMs, undefined, { ref: false })])
   }
   let current: Promise<void> | null = null
   let next: Promise<void> | null = null
@@ -176,7 +185,7 @@ export async function createStore(deps: StoreDeps): Promise<Store> {
   async function catchUp(scope: StoreScope | undefined): Promise<void> {
     if (scope?.position !== undefined && scope.position.epoch > directory.epoch) {
       // Without the catalog the copy has to do: a moved company's old shard refuses writes by itself.
-      await refresh().catch(() => {})
+      await refreshSoon()
     }
   }
 
@@ -314,13 +323,13 @@ export async function createStore(deps: StoreDeps): Promise<Store> {
     }
     if (isAppError(error, 'STALE_EPOCH')) {
       if (clock.now() - startedAt > staleLimitMs) return null
-      await refresh().catch(() => {})
+      await refreshSoon()
       // Moved on: at once. Still moving: a little later.
       return directory.epoch > epoch ? 0 : 10 + Math.random() * 30
     }
     if (isAppError(error, 'SHARD_UNAVAILABLE') && error.details['outcome'] !== 'unknown') {
       // Perhaps another server has been promoted.
-      await refresh().catch(() => {})
+      await refreshSoon()
       return directory.epoch > epoch ? 0 : null
     }
     return null

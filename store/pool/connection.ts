@@ -20,6 +20,7 @@ export interface RawQuery extends Promise<unknown> {
   active: boolean
   cancelled: unknown
   cursorRows?: number
+  streaming?: boolean
 }
 
 export function isQuery(value: unknown): value is RawQuery {

@@ -28,6 +28,7 @@ export interface Pool extends AsyncDisposable {
   /** Makes query objects; MUST NOT be awaited itself. */
   readonly template: Sql
   readonly server: string
+  readonly statementTimeoutMs: number
   /** @throws AppError SHARD_UNAVAILABLE | CATALOG_UNAVAILABLE (down, at once) | OVERLOADED (waited too long, or too many wait) | what `guard` says */
   acquire(guard: Guard): Promise<Lease>
   stats(): PoolStats
@@ -223,6 +224,7 @@ export function createPool(deps: {
   return {
     template,
     server,
+    statementTimeoutMs: options.statementTimeoutMs,
     async acquire(guard) {
       const over = guard.expired()
       if (over !== null) throw over

@@ -153,8 +153,15 @@ function send(query: RawQuery, connection: Connection, deps: SqlDeps, settled: (
     reject(reason)
   })
   onStatement()
+  // The server stops a statement at its limit by itself; one that has not even said so after that is gone. A cursor or a
+  // COPY lasts as long as its reader takes.
+  const lasting = query.cursorRows !== undefined || query.streaming === true
+  const silent = lasting
+    ? undefined
+    : setTimeout(() => connection.destroy(), deps.pool.statementTimeoutMs + cancelGraceMs)
   connection.execute(query, () => {
     clearTimeout(cut)
+    clearTimeout(silent)
     unsubscribe()
     settled()
   })

@@ -291,6 +291,15 @@ describe('a server that is down', () => {
     await proxy.resume()
     await until(async () => (await codeOf(use(pool).sql`select 1`)) === 'no error')
   })
+
+  test('a connection that goes silent is cut without any deadline, once the server should have spoken', async () => {
+    await using proxy = await startTcpProxy(databases.shards[0]!.primaryUrl)
+    const pool = openPool({ statementTimeoutMs: 100 }, proxy.url)
+    await use(pool).sql`select 1`
+    proxy.freeze()
+    expect(await codeOf(use(pool).sql`select 1`)).toBe('SHARD_UNAVAILABLE')
+    expect(pool.stats().open).toBe(0)
+  })
 })
 
 test('errors of a lost server say nothing of where it is', async () => {
