@@ -45,7 +45,14 @@ test(
       await createLedger({ store }).change(companyId, async () => ({ value: null, records: [record()] }))
 
       const acknowledged: string[] = []
+      const reachable = () =>
+        store.catalog`select 1`.then(
+          () => true,
+          () => false,
+        )
       for (let round = 0; round < rounds; round++) {
+        // Answers from before the kill may have been enough for the last round to end while the server was still down.
+        await expect.poll(reachable, { timeout: 25_000 }).toBe(true)
         const child = spawn(process.execPath, [writer, primaryUrl, servers.catalogUrl, companyId, String(round)], {
           stdio: ['ignore', 'pipe', 'inherit'],
         })

@@ -273,7 +273,8 @@ begin
       )
       where taken is null or taken[g.number]
     ),
-    bases as (
+    -- Materialized, or the lookup runs once a record instead of once a stream.
+    bases as materialized (
       select s.stream, coalesce((
         select r.version from ledger_records r
         where r.company_id = p_company and r.stream = s.stream order by r.version desc limit 1
