@@ -21,13 +21,14 @@ exit $code
 `
 
 const largestLogBytes = 10 * 1024 * 1024
+const longestShutdownMs = 30_000
 
 export interface GuardedProcess {
   /** Settles when the server has ended, whoever ended it; never rejects. */
   readonly exited: Promise<void>
   /** Whether `exited` has settled. */
   hasExited(): boolean
-  /** Asks for a clean shutdown and waits for it. */
+  /** Asks for a clean shutdown and waits for it; one that takes too long is cut short, which both servers recover from. */
   stop(): Promise<void>
   /** The last lines it wrote, for an error message. */
   logTail(): string
@@ -71,12 +72,23 @@ export function spawnGuarded(options: {
     hasExited: () => ended,
     async stop() {
       child.stdin?.end()
+      const tooLong = setTimeout(() => killGroup(child.pid), longestShutdownMs)
       await exited
+      clearTimeout(tooLong)
     },
     logTail() {
       const text = readFileSync(options.logFile).subarray(logStart).toString('utf8')
       return text.trim().split('\n').slice(-6).join('\n')
     },
+  }
+}
+
+/** The guard and its server; Postgres's backends see their postmaster end and follow. */
+function killGroup(leader: number | undefined): void {
+  try {
+    if (leader !== undefined) process.kill(-leader, 'SIGKILL')
+  } catch {
+    // ended in between
   }
 }
 

@@ -64,7 +64,7 @@ async function asSuperuser(fn: (sql: Sql) => Promise<unknown>): Promise<void> {
 let cluster: Promise<TestClusterInfo> | undefined
 
 /** Asks the run's main process, which starts the cluster for the first who asks. */
-export function testCluster(): Promise<TestClusterInfo> {
+function testCluster(): Promise<TestClusterInfo> {
   cluster ??= new Promise((resolve, reject) => {
     const request = get({ socketPath: inject('postgresSocket'), path: '/' }, (response) => {
       text(response).then((body) => {
