@@ -252,7 +252,7 @@ describe('limits', () => {
 describe('a server that is down', () => {
   test('is found once; then every call fails at once, until it is back', async () => {
     await using proxy = await startTcpProxy(databases.shards[0]!.primaryUrl)
-    const pool = openPool({}, proxy.url)
+    const pool = openPool({ connectTimeoutMs: 1_500 }, proxy.url)
     const { sql } = use(pool)
     expect(await codeOf(sql`select 1`)).toBe('no error')
     await proxy.cut()
@@ -260,7 +260,7 @@ describe('a server that is down', () => {
     const startedAt = performance.now()
     const codes = await Promise.all(Array.from({ length: 500 }, () => codeOf(sql`select 1`)))
     expect(new Set(codes)).toEqual(new Set(['SHARD_UNAVAILABLE']))
-    expect(performance.now() - startedAt).toBeLessThan(300)
+    expect(performance.now() - startedAt).toBeLessThan(1_000)
     expect(pool.stats()).toMatchObject({ up: false, open: 0, waiting: 0 })
     await proxy.resume()
     await until(async () => (await codeOf(sql`select 1`)) === 'no error')
@@ -270,13 +270,13 @@ describe('a server that is down', () => {
   test('one that accepts and never answers delays only those who wait for the first attempt', async () => {
     await using proxy = await startTcpProxy(databases.shards[0]!.primaryUrl)
     proxy.freeze()
-    const pool = openPool({}, proxy.url)
+    const pool = openPool({ connectTimeoutMs: 1_500 }, proxy.url)
     const { sql } = use(pool)
     const first = await Promise.all(Array.from({ length: 20 }, () => codeOf(sql`select 1`)))
     expect(new Set(first)).toEqual(new Set(['SHARD_UNAVAILABLE']))
     const startedAt = performance.now()
     expect(await codeOf(sql`select 1`)).toBe('SHARD_UNAVAILABLE')
-    expect(performance.now() - startedAt).toBeLessThan(100)
+    expect(performance.now() - startedAt).toBeLessThan(1_000)
     await proxy.resume()
     await until(async () => (await codeOf(sql`select 1`)) === 'no error')
   })

@@ -136,7 +136,7 @@ describe('a primary that is down', () => {
     expect(await write(lost)).toBe('SHARD_UNAVAILABLE')
     const startedAt = performance.now()
     expect(await write(lost)).toBe('SHARD_UNAVAILABLE')
-    expect(performance.now() - startedAt).toBeLessThan(250)
+    expect(performance.now() - startedAt).toBeLessThan(1_000)
     expect(await write(healthy)).toBe('no error')
     expect(store.poolStats().map(({ shard, up }) => [shard, up])).toContainEqual([store.shards[1], false])
     await proxy.resume()
