@@ -3,6 +3,7 @@
  * signed principal and what else a request carries (`docs/architecture.md`). Nothing else leaves the gateway.
  */
 import type { RequestContext } from '../../core/request.ts'
+import { positionAfter } from '../request-scope.ts'
 
 export interface HeaderOptions {
   /** Names, in lower case, of the client's headers that this subgraph may see. */
@@ -30,10 +31,14 @@ export function createHeaderBuilder({ passOn = [], fixed = {}, authorize }: Head
     return headers
   }
   if (authorize === undefined) return passedOn
-  return async (context) => ({
-    ...passedOn(context),
-    authorization: await authorize(context),
-    'ledgerway-request-id': context.requestId,
-    ...(context.position === undefined ? {} : { 'ledgerway-position': context.position }),
-  })
+  return async (context) => {
+    // What this operation has written so far counts, too: the rest of a mutation's answer must not lag it.
+    const position = positionAfter(context.position, context.written)
+    return {
+      ...passedOn(context),
+      authorization: await authorize(context),
+      'ledgerway-request-id': context.requestId,
+      ...(position === undefined ? {} : { 'ledgerway-position': position }),
+    }
+  }
 }

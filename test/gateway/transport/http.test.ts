@@ -210,6 +210,23 @@ describe('asking a subgraph over HTTP', () => {
     )
   })
 
+  test('a fetch after a write of the same operation asks for the state that includes it', async () => {
+    const seen: unknown[] = []
+    const context = requestContext({})
+    await withExecutor(
+      (incoming, response) => {
+        seen.push(incoming.headers['ledgerway-position'])
+        response.end('{"data":{"hello":"x"},"extensions":{"ledgerway":{"written":["first"]}}}')
+      },
+      async (ask) => {
+        await ask({ context, kind: 'mutation' })
+        await ask({ context })
+      },
+      { authorize: () => Promise.resolve('Bearer signed') },
+    )
+    expect(seen).toEqual([undefined, 'first'])
+  })
+
   test('our own subgraphs learn who asks, where and until when, and tell what they did', async () => {
     let seen: Record<string, unknown> = {}
     const context: RequestContext = requestContext({ requestId: 'r-1', position: 'here' })
