@@ -21,7 +21,7 @@ exit $code
 `
 
 const largestLogBytes = 10 * 1024 * 1024
-const longestShutdownMs = 30_000
+const defaultShutdownMs = 30_000
 
 export interface GuardedProcess {
   /** Settles when the server has ended, whoever ended it; never rejects. */
@@ -44,6 +44,8 @@ export function spawnGuarded(options: {
   cwd: string
   account: ServerAccount | undefined
   logFile: string
+  /** How long a clean shutdown may take. */
+  shutdownMs?: number
 }): GuardedProcess {
   keepLogSmall(options.logFile)
   const log = openSync(options.logFile, 'a', 0o600)
@@ -72,7 +74,7 @@ export function spawnGuarded(options: {
     hasExited: () => ended,
     async stop() {
       child.stdin?.end()
-      const tooLong = setTimeout(() => killGroup(child.pid), longestShutdownMs)
+      const tooLong = setTimeout(() => killGroup(child.pid), options.shutdownMs ?? defaultShutdownMs)
       await exited
       clearTimeout(tooLong)
     },
