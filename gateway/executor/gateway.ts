@@ -199,7 +199,7 @@ export function createFederatedGateway(options: FederatedGatewayOptions): Federa
     const group = options.isPublic?.(operation) === true ? publicGroup : sharing.groupOf(context)
     const shareKey = JSON.stringify([
       group,
-      context.position ?? '',
+      sharing.scopeOf(context),
       runtime.supergraph.id,
       operation.operationName ?? '',
       variables,

@@ -12,8 +12,10 @@ export interface Sharing {
   readonly queries: InFlight<Answer> | undefined
   /** Answers of subgraphs to identical reads, as text. */
   readonly reads: InFlight<string> | undefined
-  /** The group that `context` may share with. */
+  /** The group that `context` may share with: its principal. */
   groupOf(context: RequestContext): string
+  /** What an answer depends on besides what is asked and who asks: the position, and headers that are passed on. */
+  scopeOf(context: RequestContext): string
   /** Called when a mutation starts: nothing of this context is shared. */
   exclude(context: RequestContext): void
   isExcluded(context: RequestContext): boolean
@@ -26,11 +28,13 @@ export const publicGroup = 'public'
 export interface SharingOptions {
   readonly queries: boolean
   readonly reads: boolean
+  /** The client's headers, in lower case, that any subgraph gets to see (`passOn`). Default none. */
+  readonly headers?: readonly string[]
   /** Pieces of work under way at the same time, each kind. */
   readonly max?: number
 }
 
-export function createSharing({ queries, reads, max = 10_000 }: SharingOptions): Sharing {
+export function createSharing({ queries, reads, headers = [], max = 10_000 }: SharingOptions): Sharing {
   const sharedQueries = queries ? createInFlight<Answer>({ max }) : undefined
   const sharedReads = reads ? createInFlight<string>({ max }) : undefined
   const excluded = new WeakSet<RequestContext>()
@@ -38,6 +42,8 @@ export function createSharing({ queries, reads, max = 10_000 }: SharingOptions):
     queries: sharedQueries,
     reads: sharedReads,
     groupOf: (context) => principalKey(context.principal),
+    scopeOf: ({ position = '', headers: given }) =>
+      JSON.stringify([position, ...headers.map((name) => given?.[name] ?? null)]),
     exclude: (context) => void excluded.add(context),
     isExcluded: (context) => excluded.has(context),
     mutated(context) {

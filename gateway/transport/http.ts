@@ -29,7 +29,7 @@ export interface HttpExecutorOptions extends HeaderOptions {
   readonly answerBytesMax?: number
   /** Further attempts for a read that did not reach the subgraph. Default 2. */
   readonly retries?: number
-  /** Absent: identical reads in flight are not shared. */
+  /** Absent: identical reads in flight are not shared. Its `headers` MUST hold all that are passed on. */
   readonly sharing?: Sharing
 }
 
@@ -116,8 +116,7 @@ export function createHttpExecutor(options: HttpExecutorOptions): HttpExecutor {
       text = await ask(request, body, headers, signal)
     } else {
       const group = sharing.groupOf(context)
-      const passed = (options.passOn ?? []).map((name) => context.headers?.[name] ?? null)
-      const key = JSON.stringify([subgraph, group, context.position ?? '', passed]) + body
+      const key = JSON.stringify([subgraph, group, sharing.scopeOf(context)]) + body
       text = await sharing.reads.join(key, group, signal, (shared) => ask(request, body, headers, shared))
     }
     return resultOf(text, subgraph, isOurs ? context : undefined)

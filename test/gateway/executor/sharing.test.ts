@@ -67,6 +67,16 @@ describe('identical queries in flight', () => {
     expect(gateway.reads()).toBe(4)
   })
 
+  test('are not shared where headers differ that subgraphs get to see', async () => {
+    await using gateway = await held({ sharing: createSharing({ queries: true, reads: false, headers: ['x-tenant'] }) })
+    const asking = ['one', 'two', 'two'].map((tenant) =>
+      gateway.query('{ time }', {}, requestContext({ headers: { 'x-tenant': tenant, 'x-other': `${Math.random()}` } })),
+    )
+    gateway.release()
+    await Promise.all(asking)
+    expect(gateway.reads()).toBe(2)
+  })
+
   test('are shared between principals where everything is public', async () => {
     await using gateway = await held({ isPublic: () => true })
     const asking = ['a', 'b'].map((name) => gateway.query('{ time }', {}, requestContext({ principal: company(name) })))
