@@ -242,18 +242,24 @@ export async function compose(deps: ComposeDeps): Promise<App> {
     if (created !== undefined) out.write(`administrator's API key, shown only now: ${created}\n`)
     const ours = config.supergraph === undefined
     const principals = createPrincipalSigner({ privateKey: principalKey })
+    const sharing = createSharing({ queries: true, reads: true })
     const route = use(
       createRoute({
         local: ours ? subgraphs : {},
         urls: Object.fromEntries(config.subgraphUrls),
         urlOf: (subgraph) => gateway.urlOf(subgraph),
-        http: () => (ours ? { authorize: async ({ principal }) => `Bearer ${await principals.sign(principal)}` } : {}),
+        http: () => ({
+          sharing,
+          ...(ours ? { authorize: async ({ principal }) => `Bearer ${await principals.sign(principal)}` } : {}),
+        }),
       }),
     )
     const gateway = createFederatedGateway({
       supergraph: supergraphSource(config.supergraph, logger),
       executor: route.execute,
-      sharing: createSharing({ queries: true, reads: true }),
+      sharing,
+      // Plans tell how a network is built: in production only administrators see them.
+      explain: ({ principal }) => config.debugExtensions && (!config.production || principal.kind === 'admin'),
       logger,
     })
     const cache = use(
