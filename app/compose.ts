@@ -28,6 +28,7 @@ import { createJobs } from '../jobs/jobs.ts'
 import { createCheckpointFollower } from '../ledger/checkpoints/follow.ts'
 import { createProofs } from '../ledger/proofs.ts'
 import { createLedger, type Ledger, type LedgerRecord } from '../ledger/ledger.ts'
+import { readPublished } from '../ledger/published.ts'
 import { type CompanyCommands, createCompanyCommands } from '../network/companies.ts'
 import { createCounterparts } from '../network/counterparts.ts'
 import { createRelationshipCommands } from '../network/relationships.ts'
@@ -274,6 +275,7 @@ export async function compose(deps: ComposeDeps): Promise<App> {
         tickets,
         ...(ours ? { caching: { cache, changes, epoch: () => store.epoch() } } : {}),
         feed: createOutsideFeed({ store, changes, logger, readPage }),
+        readPublished: (companyId, path) => readPublished(store, companyId, path),
         checkReady: () => readiness({ store, changes, gateway }),
         logger,
         host: config.host,

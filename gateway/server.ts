@@ -22,6 +22,7 @@ import { drainLargeBodies } from './http/drain-large-body.ts'
 import { addFeedRoute } from './http/feed.ts'
 import { addGraphqlRoutes } from './http/graphql.ts'
 import { addHealthRoutes, type Readiness } from './http/health.ts'
+import { addPublishedRoutes, type ReadPublishedFile } from './http/published.ts'
 import { ofFastify, sendError } from './http/send-error.ts'
 import { defaultLimits, type GatewayLimits } from './limits.ts'
 import { createOperations } from './operations.ts'
@@ -46,6 +47,8 @@ export interface GatewayServerDeps {
   }
   /** Absent: there is no `/feed`. Not owned. */
   readonly feed?: OutsideFeed
+  /** Files of published ledgers, for everybody; absent: there is no `/ledger`. */
+  readonly readPublished?: ReadPublishedFile
   /** Whether queries answer, part by part. */
   readonly checkReady: () => Promise<Readiness>
   readonly logger: Logger
@@ -152,6 +155,7 @@ export function createGatewayServer(deps: GatewayServerDeps): GatewayServer {
   addHealthRoutes(app, { check: deps.checkReady, draining: () => draining, logger })
   addGraphqlRoutes(app, { apollo, authenticator, admission, rates, documents, errors, ownWrites, limits, development })
   if (deps.feed !== undefined) addFeedRoute(app, { feed: deps.feed, authenticator, errors })
+  if (deps.readPublished !== undefined) addPublishedRoutes(app, { read: deps.readPublished, errors })
   const streams = addStreamRoutes(app, {
     operations,
     authenticator,

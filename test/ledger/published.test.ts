@@ -1,5 +1,9 @@
+import Fastify from 'fastify'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+
 import { silentLogger } from '../../core/log.ts'
+import { createErrorFormatter } from '../../gateway/errors.ts'
+import { addPublishedRoutes } from '../../gateway/http/published.ts'
 import { catalogSignerState } from '../../ledger/checkpoints/signer-state.ts'
 import { createCheckpointSigner } from '../../ledger/checkpoints/signer.ts'
 import { hashLeaf } from '../../ledger/merkle.ts'
@@ -69,4 +73,21 @@ test('a published ledger can be followed from its files alone, and an unpublishe
   }
   await publishLedger(world.ledger, companyId, { published: false })
   expect(await get('checkpoint')).toBeNull()
+})
+
+test('published files are there without a key, complete tiles for ever, and nothing tells whether a company exists', async () => {
+  await using app = Fastify()
+  const complete = { body: Buffer.from('hashes'), contentType: 'application/octet-stream', immutable: true }
+  addPublishedRoutes(app, {
+    read: async (companyId, path) => (companyId === 'open' && path === 'tile/0/x001/234' ? complete : null),
+    errors: createErrorFormatter({ logger: silentLogger }),
+  })
+  const tile = await app.inject('/ledger/open/tile/0/x001/234')
+  expect([tile.statusCode, tile.body, tile.headers['cache-control']]).toEqual([
+    200,
+    'hashes',
+    'public, max-age=31536000, immutable',
+  ])
+  const [closed, missing] = await Promise.all([app.inject('/ledger/closed/checkpoint'), app.inject('/ledger/open/x')])
+  expect([closed.statusCode, closed.json().errors]).toEqual([404, missing.json().errors])
 })
