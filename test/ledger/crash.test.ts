@@ -46,7 +46,7 @@ test(
 
       const acknowledged: string[] = []
       const reachable = () =>
-        store.catalog`select 1`.then(
+        Promise.all([store.catalog`select 1`, store.onPrimary(store.shardOf(companyId), (sql) => sql`select 1`)]).then(
           () => true,
           () => false,
         )
@@ -81,6 +81,7 @@ test(
         acknowledged.push(...answered.slice(1))
       }
 
+      await expect.poll(reachable, { timeout: 25_000 }).toBe(true)
       const rows = await store.onPrimary(
         store.shardOf(companyId),
         (sql) => sql<{ stream: string; keys: string[]; batches: number; span: number }[]>`
