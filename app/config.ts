@@ -36,6 +36,7 @@ export const environment = {
     .default('ledgerway'),
   SHARDS: z.string().optional(),
   CATALOG_URL: z.string().optional(),
+  JOBS_URL: z.string().optional(),
   EMBEDDED_SHARDS: wholeNumber(1, 16).default(3),
   REDIS_URL: z.string().optional(),
   SUBGRAPH_URLS: z.string().optional(),
@@ -68,6 +69,8 @@ export interface Config {
   /** Absent: embedded servers, this many shards. */
   readonly external: { readonly shards: readonly ShardConfig[]; readonly catalogUrl: string } | undefined
   readonly embeddedShards: number
+  /** With external servers and without Redis: BullMQ's own database; absent: one beside the catalog. */
+  readonly jobsUrl: string | undefined
   /** `none` forces solo mode. */
   readonly redisUrl: string | undefined
   readonly subgraphUrls: ReadonlyMap<string, string>
@@ -109,6 +112,7 @@ export function readConfig(argv: readonly string[] = [], env: NodeJS.ProcessEnv 
     deployment: values.DEPLOYMENT,
     external: parseExternal(values),
     embeddedShards: values.EMBEDDED_SHARDS,
+    jobsUrl: values.JOBS_URL,
     redisUrl: values.REDIS_URL,
     subgraphUrls: parseSubgraphUrls(values.SUBGRAPH_URLS ?? ''),
     supergraph: values.SUPERGRAPH,

@@ -3,6 +3,7 @@ import type { ShardConfig } from '../store/shard-config.ts'
 import { type Config, roles } from './config.ts'
 import { startEmbeddedPostgres } from './embedded/postgres.ts'
 import { soloModeLine, startRedis } from './embedded/redis.ts'
+import { ensureJobsDatabase } from './jobs-database.ts'
 import { claimDataDirectory, readRunFile, type RunInfo } from './embedded/run-file.ts'
 
 /** The databases that this process works with, whoever runs them. URLs carry credentials: never log them. */
@@ -11,7 +12,7 @@ export interface Servers extends AsyncDisposable {
   readonly catalogUrl: string
   /** Undefined: solo mode. */
   readonly redisUrl: string | undefined
-  /** Where BullMQ keeps its queues in solo mode; a database of its own. */
+  /** Where BullMQ keeps its queues in solo mode, a database of its own; otherwise of no use. */
   readonly jobsUrl: string
   /** Lets the command line and other roles find what runs here. */
   announce(url: string | undefined): Promise<void>
@@ -51,11 +52,15 @@ export async function openServers(deps: {
   const soloLine = soloModeLine(redis)
   if (soloLine !== undefined) out.write(`${soloLine}\n`)
   const redisUrl = redis.kind === 'redis' ? redis.url : undefined
+  const jobsUrl =
+    redisUrl === undefined && postgres.jobsUrl === undefined
+      ? await ensureJobsDatabase(postgres.catalogUrl)
+      : postgres.jobsUrl
   const info: RunInfo = {
     roles: [...config.roles],
     shards: postgres.shards.map((shard) => ({ ...shard, replicaUrls: [...shard.replicaUrls] })),
     catalogUrl: postgres.catalogUrl,
-    jobsUrl: postgres.jobsUrl,
+    ...(jobsUrl === undefined ? {} : { jobsUrl }),
     redisUrl: redisUrl ?? null,
   }
   const running = stack.move()
@@ -63,19 +68,20 @@ export async function openServers(deps: {
     shards: postgres.shards,
     catalogUrl: postgres.catalogUrl,
     redisUrl,
-    jobsUrl: postgres.jobsUrl,
+    jobsUrl: jobsUrl ?? '',
     announce: async (url) => claim?.publish(url === undefined ? info : { ...info, url }),
     [Symbol.asyncDispose]: () => running.disposeAsync(),
   }
 }
 
-type PostgresServers = Pick<Servers, 'shards' | 'catalogUrl' | 'jobsUrl'> & AsyncDisposable
+type PostgresServers = Pick<Servers, 'shards' | 'catalogUrl'> & { readonly jobsUrl?: string } & AsyncDisposable
 
-async function openPostgres({ external, dataDir, embeddedShards }: Config, logger: Logger): Promise<PostgresServers> {
+async function openPostgres(config: Config, logger: Logger): Promise<PostgresServers> {
+  const { external, dataDir, embeddedShards, jobsUrl } = config
   if (external === undefined) return startEmbeddedPostgres({ dataDir, shardCount: embeddedShards, logger })
   return {
     ...external,
-    jobsUrl: siblingDatabase(external.catalogUrl),
+    ...(jobsUrl === undefined ? {} : { jobsUrl }),
     [Symbol.asyncDispose]: () => Promise.resolve(),
   }
 }
@@ -97,11 +103,4 @@ async function startAll<A extends AsyncDisposable, B extends AsyncDisposable>(
   if (a.status === 'fulfilled' && b.status === 'fulfilled') return [a.value, b.value]
   for (const result of results) if (result.status === 'fulfilled') await result.value[Symbol.asyncDispose]()
   throw a.status === 'rejected' ? a.reason : b.status === 'rejected' ? b.reason : new Error('unreachable')
-}
-
-/** In solo mode BullMQ's tables lie in a database of their own: the catalog's name with `_jobs`. */
-function siblingDatabase(catalogUrl: string): string {
-  const url = new URL(catalogUrl)
-  url.pathname = `${url.pathname}_jobs`
-  return url.href
 }

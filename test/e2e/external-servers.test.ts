@@ -1,0 +1,36 @@
+import { expect, test } from 'vitest'
+import { acquireDatabase, acquireShards } from '../support/postgres.ts'
+import { startProduct } from '../support/product.ts'
+
+test('on external servers and without Redis everything runs, jobs in a database of their own', async () => {
+  await using servers = await acquireShards({ count: 2 })
+  await using queues = await acquireDatabase()
+  const env = {
+    SHARDS: servers.shards.map(({ name, primaryUrl }) => `${name}=${primaryUrl}`).join(','),
+    CATALOG_URL: servers.catalogUrl,
+    REDIS_URL: 'none',
+  }
+  // This user may not create databases, so it has to be told of one.
+  await expect(startProduct({ env })).rejects.toThrow(/ledgerway: Without Redis, jobs need a database .* JOBS_URL/)
+  await using product = await startProduct({ env: { ...env, JOBS_URL: queues.url } })
+  expect(product.stderr()).toMatch(/^solo mode /m)
+  const created = await product.graphql<{ createCompany: { company: { id: string } } }>(
+    `mutation { createCompany(input: { name: "Acme" }) { company { id } } }`,
+  )
+  const companyId = created.data?.createCompany.company.id
+  const submitted = await product.graphql<{ submitJob: { id: string } }>(
+    `mutation($input: SubmitJobInput!) { submitJob(input: $input) { id } }`,
+    { input: { name: 'verifyLedger', companyId } },
+  )
+  expect(submitted.errors).toBeUndefined()
+  const job = () =>
+    product.graphql<{ job: { state: string; result: unknown } }>(`query($id: ID!) { job(id: $id) { state result } }`, {
+      id: submitted.data?.submitJob.id,
+    })
+  await expect
+    .poll(async () => (await job()).data?.job, { timeout: 60_000 })
+    .toMatchObject({
+      state: 'COMPLETED',
+      result: { ok: true, size: 1 },
+    })
+})
