@@ -58,13 +58,16 @@ export function disableWebhook(ledger: Ledger, webhooks: Webhooks): WorkersDeps[
 }
 
 export function verifyStoredWith(deps: VerifyStoredDeps): WorkersDeps['verify'] {
-  return async (companyId, { signal, onProgress }) => {
-    const { until, firstBreak } = await verifyStored(deps, companyId, {
+  return async (companyId, { from, until, signal, onProgress }) => {
+    const found = await verifyStored(deps, companyId, {
+      from,
+      ...(until === undefined ? {} : { until }),
       onProgress: (done, total) => void onProgress(done, total),
       scope: { signal },
     })
-    const [last] = await deps.store.readOne(companyId, (sql) => readRecords(sql, [{ companyId, position: until - 1 }]))
-    return { ok: firstBreak === null, size: until, head: last?.leaf.toString('base64') ?? null }
+    const last = { companyId, position: found.until - 1 }
+    const [record] = await deps.store.readOne(companyId, (sql) => readRecords(sql, [last]))
+    return { ...found, head: record?.leaf.toString('base64') ?? null }
   }
 }
 

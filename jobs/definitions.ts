@@ -36,7 +36,10 @@ export const jobDefinitions = {
     queue: 'normal',
     attempts: 3,
     retryAfterMs: (attempt) => 1_000 * 4 ** attempt,
-    arguments: z.strictObject({}),
+    // Positions, both included; absent: all that there is.
+    arguments: z
+      .strictObject({ from: z.number().int().min(0).optional(), to: z.number().int().min(0).optional() })
+      .refine(({ from = 0, to }) => to === undefined || to >= from, 'to: must not be before from'),
     public: true,
   },
   deliverWebhook: {

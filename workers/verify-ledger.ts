@@ -2,19 +2,27 @@ import type { CompanyId } from '../core/ids.ts'
 import type { Logger } from '../core/log.ts'
 import type { Processor } from '../jobs/processing.ts'
 
-/** What a full verification of a stored ledger found. */
+/** What a verification of a stored ledger found. */
 export interface StoredVerification {
-  readonly ok: boolean
-  /** Records verified. */
-  readonly size: number
-  /** Base64 of the last leaf; null for an empty ledger. */
+  /** Records `from` to `until - 1` were looked at. */
+  readonly from: number
+  readonly until: number
+  /** Base64 of the last leaf looked at; null where there was no record. */
   readonly head: string | null
+  /** Null: it verifies. A break of the ledger as a whole has no position. */
+  readonly firstBreak: { readonly position: number | null; readonly what: string } | null
 }
 
-/** Reads and recomputes every record. `onProgress` is told how many of how many. */
+/** Reads and recomputes the records. `onProgress` is told how many of how many. */
 export type VerifyStored = (
   companyId: CompanyId,
-  options: { signal: AbortSignal; onProgress: (verified: number, size: number) => Promise<void> },
+  options: {
+    from: number
+    /** Exclusive; absent: all that there is. */
+    until?: number
+    signal: AbortSignal
+    onProgress: (verified: number, size: number) => Promise<void>
+  },
 ) => Promise<StoredVerification>
 
 export interface NewOpsRecord {
@@ -26,7 +34,7 @@ export interface NewOpsRecord {
 }
 
 /**
- * Verifies a company's ledger as a job, and says so in that ledger: the record's key is the job's, so that a job done twice
+ * Verifies a company's ledger, or the records `from` to `to` of it, as a job, and says so in that ledger: the record's key is the job's, so that a job done twice
  * leaves one record. A ledger that does not verify is an alarm, not a failure: trying again would find the same.
  */
 export function createVerifyLedger(deps: {
@@ -36,13 +44,17 @@ export function createVerifyLedger(deps: {
 }): Processor {
   const { verify, append, logger } = deps
   return async ({ job, companyId, signal, progress }) => {
-    const { ok, size, head } = await verify(companyId, {
+    const asked = job.arguments as { from?: number; to?: number }
+    const { from, until, head, firstBreak } = await verify(companyId, {
+      from: asked.from ?? 0,
+      ...(asked.to === undefined ? {} : { until: asked.to + 1 }),
       signal,
       onProgress: (verified, total) => progress(total === 0 ? 1 : verified / total),
     })
-    if (!ok) logger.error({ companyId, size, head }, 'a ledger does not verify')
-    const data = { from: 0, to: Math.max(size - 1, 0), size, head, ok }
+    const ok = firstBreak === null
+    if (!ok) logger.error({ companyId, from, until, firstBreak }, 'a ledger does not verify')
+    const data = { from, to: Math.max(until - 1, from), size: until, head, ok }
     await append(companyId, { kind: 'chain.verified', source: 'ledgerway', stream: 'ops', data, key: `job:${job.id}` })
-    return { ok, size, head }
+    return { ok, size: until, from, head, firstBreak }
   }
 }

@@ -152,6 +152,17 @@ describe('a running product', () => {
         },
       )
     await expect.poll(async () => (await job()).data?.job.state, { timeout: 15_000 }).toBe('COMPLETED')
+    const range = await product.graphql<{ submitJob: { id: string } }>(
+      `mutation($input: SubmitJobInput!) { submitJob(input: $input) { id } }`,
+      { input: { name: 'verifyLedger', companyId, arguments: { from: 1, to: 1 } } },
+    )
+    const rangeJob = () =>
+      product.graphql<{ job: { result: unknown } }>(`query($id: ID!) { job(id: $id) { result } }`, {
+        id: range.data?.submitJob.id,
+      })
+    await expect
+      .poll(async () => (await rangeJob()).data?.job.result, { timeout: 15_000 })
+      .toMatchObject({ ok: true, from: 1, size: 2, firstBreak: null })
     const ledger = await product.graphql(
       `query($id: ID!) { company(id: $id) { ledger { records(last: 5) { nodes { kind } } } } }`,
       { id: companyId },
