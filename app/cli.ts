@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-import { isAppError } from '../core/errors.ts'
+import { plainMessage } from './plain-message.ts'
 
 type Command = (args: readonly string[], signal: AbortSignal) => Promise<number>
 
@@ -46,8 +46,12 @@ if (command === undefined) {
   try {
     process.exitCode = await (await command())(args, stop.signal)
   } catch (error) {
-    const text = isAppError(error) ? error.message : stop.signal.aborted ? 'stopped' : String((error as Error).stack)
-    process.stderr.write(`ledgerway: ${text}\n`)
-    process.exitCode = 1
+    process.stderr.write(`ledgerway: ${stop.signal.aborted ? 'stopped' : plainMessage(error)}\n`)
+    process.exitCode = isMisuse(error) ? 64 : 1
   }
+}
+
+/** An unknown option or a missing argument, in the words of `parseArgs`. */
+function isMisuse(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS')
 }

@@ -235,12 +235,6 @@ export async function compose(deps: ComposeDeps): Promise<App> {
   signal.throwIfAborted()
   const urls: string[] = []
   if (config.roles.has('gateway')) {
-    const adminApiKey = config.adminApiKey
-    const { created } = await ensureAdminKey({
-      catalog: store.catalog,
-      ...(adminApiKey === undefined ? {} : { adminApiKey }),
-    })
-    if (created !== undefined) out.write(`administrator's API key, shown only now: ${created}\n`)
     const ours = config.supergraph === undefined
     const principals = createPrincipalSigner({ privateKey: principalKey })
     const sharing = createSharing({ queries: true, reads: true })
@@ -287,7 +281,12 @@ export async function compose(deps: ComposeDeps): Promise<App> {
         passForeignErrors: !ours,
       }),
     )
+    const { adminApiKey } = config
+    if (adminApiKey !== undefined) await ensureAdminKey({ catalog: store.catalog, adminApiKey })
     urls.push((await server.listen()).url)
+    // After listening: a start that fails for its port must not have shown the only key.
+    const { created } = await ensureAdminKey({ catalog: store.catalog })
+    if (created !== undefined) out.write(`administrator's API key, shown only now: ${created}\n`)
   } else {
     const verifier = createPrincipalVerifier({ keys: [principalKey] })
     for (const [index, host] of hosts.entries()) {

@@ -1,9 +1,9 @@
 import { join } from 'node:path'
-import { isAppError } from '../core/errors.ts'
 import { compose } from './compose.ts'
 import { readConfig } from './config.ts'
 import { loadDemo } from './demo.ts'
 import { createLogger } from './logger.ts'
+import { plainMessage } from './plain-message.ts'
 
 /**
  * `npm start`. Standard output carries one line, `ready <url>`, when queries answer; everything else goes to standard
@@ -40,8 +40,7 @@ try {
   })
 } catch (error) {
   if (!stop.signal.aborted) {
-    const text = isAppError(error) ? error.message : (error as Error).stack
-    process.stderr.write(`ledgerway: ${text}\n`)
+    process.stderr.write(`ledgerway: ${plainMessage(error)}\n`)
     process.exitCode = 1
   }
 }

@@ -129,6 +129,9 @@ export function createGatewayServer(deps: GatewayServerDeps): GatewayServer {
     requestTimeout: limits.requestMs,
     // Idle connections are closed at once, busy ones after their answer.
     forceCloseConnections: 'idle',
+    // What fails before there is a route, such as an address that cannot be decoded.
+    frameworkErrors: (error, request, reply) =>
+      void sendError(reply, errors, ofFastify(error), requestIdOf(request.headers['ledgerway-request-id'])),
   })
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body))

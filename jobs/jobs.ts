@@ -53,6 +53,9 @@ export interface Jobs extends AsyncDisposable {
   discard(id: string): Promise<void>
 }
 
+const submittable = Object.entries(jobDefinitions)
+  .filter(([, definition]) => definition.public)
+  .map(([name]) => name)
 const keyPattern = /^[A-Za-z0-9._-]{1,200}$/
 const scanned = 1_000
 const closeWaitMs = 1_000
@@ -235,7 +238,9 @@ interface Prepared {
 /** @throws AppError BAD_USER_INPUT */
 function prepare(job: NewJob): Prepared {
   if (!isJobName(job.name))
-    throw new AppError('BAD_USER_INPUT', 'There is no job of this name.', { details: { name: job.name.slice(0, 64) } })
+    throw new AppError('BAD_USER_INPUT', `There is no job of this name; choose from ${submittable.join(', ')}.`, {
+      details: { name: job.name.slice(0, 64) },
+    })
   const definition = jobDefinitions[job.name]
   const key = job.jobId ?? randomUUID()
   if (!keyPattern.test(key))

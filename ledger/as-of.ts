@@ -5,7 +5,7 @@ import { readCheckpoints } from './checkpoints/read.ts'
 import type { StoredCheckpoint } from './checkpoints/signer.ts'
 import { type RecordRow, toRecord } from './read.ts'
 import type { LedgerRecord } from './record.ts'
-import { parseTime } from './time.ts'
+import { parseTime } from '../core/time.ts'
 
 /** A moment of a ledger: right after a record, or everything recorded until a time. Exactly one of them. */
 export interface Moment {

@@ -13,7 +13,7 @@ import { readRecords } from './read.ts'
 import type { AppendedRecord, Expectation, NewRecord } from './record.ts'
 import { findReplay } from './replay.ts'
 import { createSchemaCache } from './schemas/schemas.ts'
-import { formatTime } from './time.ts'
+import { formatTime } from '../core/time.ts'
 
 export type { JsonObject } from '../core/json/canonical.ts'
 export type { AppendedRecord, Expectation, LedgerRecord, NewRecord } from './record.ts'

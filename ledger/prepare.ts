@@ -3,7 +3,7 @@ import { canonicalPayload } from '../core/json/canonical.ts'
 import { headerParts } from './entry.ts'
 import { maxRecordsPerAppend, type LedgerLimits } from './limits.ts'
 import type { Expectation, NewRecord } from './record.ts'
-import { parseTime } from './time.ts'
+import { parseTime } from '../core/time.ts'
 
 /** A record checked, and its texts in canonical form: all that can be done before the chain's lock. */
 export interface PreparedRecord {

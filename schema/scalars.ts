@@ -1,19 +1,14 @@
 import { GraphQLScalarType, Kind, type ObjectFieldNode, type ValueNode } from 'graphql'
 import { AppError } from '../core/errors.ts'
+import { parseTime } from '../core/time.ts'
 import { checkNumberLiteral } from '../core/json/number.ts'
 
-const dateTimePattern = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z$/
 const maxPositionLength = 4096
 const maxDepth = 64
 
-/** @throws AppError BAD_USER_INPUT */
+/** What callers write in any offset is answered in UTC with milliseconds. @throws AppError BAD_USER_INPUT */
 function parseDateTime(value: unknown): string {
-  // The round trip refuses the thirtieth of February and the 25th hour, which the pattern lets through.
-  if (typeof value === 'string' && dateTimePattern.test(value)) {
-    const time = new Date(value)
-    if (!Number.isNaN(time.getTime()) && time.toISOString() === value) return value
-  }
-  throw new AppError('BAD_USER_INPUT', 'A DateTime is written YYYY-MM-DDTHH:MM:SS.mmmZ and exists in the calendar.')
+  return parseTime(typeof value === 'string' ? value : '', 'DateTime')
 }
 
 export const dateTimeScalar = new GraphQLScalarType({

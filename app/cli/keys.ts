@@ -2,7 +2,9 @@ import { parseArgs } from 'node:util'
 import { createKeyRing, type KeyInfo } from '../../access/keys.ts'
 import type { Action } from '../../access/rights.ts'
 import { AppError } from '../../core/errors.ts'
-import { parseCompanyId } from '../../core/ids.ts'
+import { type CompanyId, parseCompanyId } from '../../core/ids.ts'
+import { readHeads } from '../../ledger/read.ts'
+import type { Store } from '../../store/store.ts'
 import { withData } from './with-data.ts'
 
 const usage = `usage: ledgerway keys create --label TEXT (--company ID | --admin) [--scope RIGHT]…
@@ -28,6 +30,7 @@ export async function keysCommand(args: readonly string[], signal: AbortSignal):
     await using keys = createKeyRing({ catalog: store.catalog, bus, logger })
     switch (verb) {
       case 'create': {
+        if ('companyId' in company) await requireCompany(store, company.companyId)
         if (values.label === undefined || values.admin === 'companyId' in company) return misused()
         const scopes = values.scope === undefined ? {} : { scopes: values.scope as Action[] }
         const { info, key } = await keys.create({ ...company, ...scopes, label: values.label, createdBy: 'cli' })
@@ -46,6 +49,12 @@ export async function keysCommand(args: readonly string[], signal: AbortSignal):
         return misused()
     }
   })
+}
+
+/** A mistyped id would be a key for whoever gets that id later. */
+async function requireCompany(store: Store, companyId: CompanyId): Promise<void> {
+  const [head] = await store.readOne(companyId, (sql) => readHeads(sql, [companyId]))
+  if (head === undefined) throw new AppError('NOT_FOUND', `There is no company ${companyId}.`)
 }
 
 function line(info: KeyInfo): string {

@@ -8,7 +8,7 @@ import { originOf } from '../../ledger/entry.ts'
 import type { LedgerMoment } from '../../ledger/as-of.ts'
 import type { Ledger } from '../../ledger/ledger.ts'
 import { maxRecordsPerAppend } from '../../ledger/limits.ts'
-import type { PageArguments } from '../../ledger/read.ts'
+import { type PageArguments, readHeads } from '../../ledger/read.ts'
 import type { LedgerRecord } from '../../ledger/record.ts'
 import { ledgerHead, recordByPlace, recordPage } from '../../loaders/ledger.ts'
 import type { LedgerRecordsArgs, Objects, Resolvers } from '../../schema/generated/records.ts'
@@ -93,6 +93,7 @@ export function createRecordsResolvers(deps: {
           const id = parseCompanyId(companyId)
           authorize(principal, 'ledger.read', id)
           refuseLongFilter([kinds, streams])
+          await requireLedger(store, id)
           return eventsOf(
             await follower.follow(id, {
               signal: request.signal,
@@ -185,4 +186,13 @@ function refuseLongFilter(lists: readonly (readonly string[] | null | undefined)
       details: { maximum: maxFilterValues },
     })
   }
+}
+
+/** Read on the primary, and once more with the newest directory: a company that was just made or moved is not unknown. */
+async function requireLedger(store: Store, companyId: CompanyId): Promise<void> {
+  const heads = () => store.onPrimary(store.shardOf(companyId), (sql) => readHeads(sql, [companyId]))
+  if ((await heads()).length > 0) return
+  await store.refresh()
+  if ((await heads()).length > 0) return
+  throw new AppError('NOT_FOUND', `There is no company ${companyId}.`, { details: { companyId } })
 }

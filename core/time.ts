@@ -1,4 +1,4 @@
-import { AppError } from '../core/errors.ts'
+import { AppError } from './errors.ts'
 
 const pattern = /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d{1,3})?(Z|[+-]\d\d:\d\d)$/
 
@@ -24,7 +24,6 @@ export function parseTime(text: string, field: string): string {
 }
 
 function refusal(field: string): AppError {
-  return new AppError('BAD_USER_INPUT', `${field} is an ISO 8601 time with an offset, "2026-01-31T12:00:00.000Z".`, {
-    details: { path: `$.${field}` },
-  })
+  const message = `${field} is an ISO 8601 time with an offset, "2026-01-31T12:00:00.000Z".`
+  return new AppError('BAD_USER_INPUT', message, { details: { path: `$.${field}` } })
 }

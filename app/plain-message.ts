@@ -1,0 +1,9 @@
+import { isAppError } from '../core/errors.ts'
+
+/** What a person at a terminal is told: in words where the mistake is theirs, with the stack where it is ours. */
+export function plainMessage(error: unknown): string {
+  if (isAppError(error)) return error.message
+  if (!(error instanceof Error)) return String(error)
+  // What the operating system refuses (a port in use, a folder for a file) and what parseArgs does not know.
+  return 'code' in error ? error.message : (error.stack ?? error.message)
+}
