@@ -250,7 +250,7 @@ export async function compose(deps: ComposeDeps): Promise<App> {
       }),
     )
     const gateway = createFederatedGateway({
-      supergraph: supergraphSource(config.supergraph, logger),
+      supergraph: supergraphSource(config, logger),
       executor: route.execute,
       sharing,
       // Plans tell how a network is built: in production only administrators see them.

@@ -41,6 +41,9 @@ export const environment = {
   REDIS_URL: z.string().optional(),
   SUBGRAPH_URLS: z.string().optional(),
   SUPERGRAPH: z.string().optional(),
+  APOLLO_KEY: z.string().optional(),
+  APOLLO_GRAPH_REF: z.string().optional(),
+  APOLLO_UPLINK_ENDPOINTS: list.optional(),
   ADMIN_API_KEY: z.string().min(16, 'must have at least 16 characters').optional(),
   WRAPPING_KEY: z.string().optional(),
   CHECKPOINT_KEY: z.string().optional(),
@@ -74,8 +77,14 @@ export interface Config {
   /** `none` forces solo mode. */
   readonly redisUrl: string | undefined
   readonly subgraphUrls: ReadonlyMap<string, string>
-  /** A file or an http(s) URL; absent for our own. */
+  /** A file, an http(s) URL or `uplink`; absent for our own. */
   readonly supergraph: string | undefined
+  readonly uplink: {
+    readonly key: string | undefined
+    readonly graphRef: string | undefined
+    /** Absent: Apollo's. */
+    readonly endpoints: readonly string[] | undefined
+  }
   readonly adminApiKey: string | undefined
   /** Absent: made in the data directory at first start. */
   readonly keys: {
@@ -116,6 +125,11 @@ export function readConfig(argv: readonly string[] = [], env: NodeJS.ProcessEnv 
     redisUrl: values.REDIS_URL,
     subgraphUrls: parseSubgraphUrls(values.SUBGRAPH_URLS ?? ''),
     supergraph: values.SUPERGRAPH,
+    uplink: {
+      key: values.APOLLO_KEY,
+      graphRef: values.APOLLO_GRAPH_REF,
+      endpoints: values.APOLLO_UPLINK_ENDPOINTS,
+    },
     adminApiKey: values.ADMIN_API_KEY,
     keys: {
       wrapping: values.WRAPPING_KEY,

@@ -1,12 +1,25 @@
+import { AppError } from '../core/errors.ts'
 import type { Logger } from '../core/log.ts'
 import { fileSource, type SupergraphSource, textSource, urlSource } from '../gateway/planner/supergraph-source.ts'
+import { uplinkSource } from '../gateway/planner/uplink-source.ts'
 import { supergraphSdl } from '../schema/sdl.ts'
+import type { Config } from './config.ts'
 
 const pollIntervalMs = 10_000
 
-/** Our own supergraph, or the one that `SUPERGRAPH` names: a file, followed as it changes, or a URL, polled with its ETag. */
-export function supergraphSource(location: string | undefined, logger: Logger): SupergraphSource {
-  if (location === undefined) return textSource(supergraphSdl())
-  if (/^https?:\/\//.test(location)) return urlSource({ url: location, intervalMs: pollIntervalMs, logger })
-  return fileSource(location, { watch: true, logger })
+/**
+ * Our own supergraph, or the one that `SUPERGRAPH` names: a file, followed as it changes; a URL, polled with its ETag; or
+ * `uplink`, GraphOS' delivery by ApolloGateway. @throws AppError CONFIG_INVALID
+ */
+export function supergraphSource({ supergraph, uplink }: Config, logger: Logger): SupergraphSource {
+  if (supergraph === undefined) return textSource(supergraphSdl())
+  if (supergraph === 'uplink') {
+    const { key, graphRef, endpoints } = uplink
+    if (key === undefined || graphRef === undefined) {
+      throw new AppError('CONFIG_INVALID', 'SUPERGRAPH=uplink needs APOLLO_KEY and APOLLO_GRAPH_REF.')
+    }
+    return uplinkSource({ key, graphRef, options: endpoints === undefined ? {} : { uplinkEndpoints: [...endpoints] } })
+  }
+  if (/^https?:\/\//.test(supergraph)) return urlSource({ url: supergraph, intervalMs: pollIntervalMs, logger })
+  return fileSource(supergraph, { watch: true, logger })
 }

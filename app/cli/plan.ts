@@ -18,8 +18,9 @@ export async function planCommand(args: readonly string[]): Promise<number> {
     process.stderr.write('usage: ledgerway plan QUERY [--operation NAME] [--supergraph FILE]\n')
     return 64
   }
+  const config = readConfig()
   await using gateway = createFederatedGateway({
-    supergraph: supergraphSource(values.supergraph ?? readConfig().supergraph, silentLogger),
+    supergraph: supergraphSource({ ...config, supergraph: values.supergraph ?? config.supergraph }, silentLogger),
     executor: () => Promise.reject(new AppError('SUBGRAPH_UNAVAILABLE', 'Planning asks no subgraph.')),
     logger: silentLogger,
   })
