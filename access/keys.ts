@@ -9,7 +9,7 @@ import { type Action, actions, allScopes, unauthenticated } from './rights.ts'
 import { hashSecret, newSecret } from './secrets.ts'
 
 /** Says that keys changed; the message is the key's id. Lost messages only delay: every process also polls. */
-export const keysChannel = 'access-keys'
+const keysChannel = 'access-keys'
 
 /** The part of `events/bus.ts` that keys need. */
 export interface KeyBus {

@@ -155,7 +155,7 @@ export function keysDirectory(config: Config): string {
 }
 
 /** `name=primaryUrl|replicaUrl|…,name=…` @throws AppError CONFIG_INVALID; its message never holds a URL. */
-export function parseShards(text: string): ShardConfig[] {
+function parseShards(text: string): ShardConfig[] {
   const shards = splitList(text).map((entry) => {
     const equals = entry.indexOf('=')
     const [primaryUrl = '', ...replicaUrls] = entry.slice(equals + 1).split('|')

@@ -35,7 +35,7 @@ export interface CachePolicy {
   readonly shared: boolean
 }
 
-export const uncacheable: CachePolicy = { maxAgeSeconds: 0, shared: false }
+const uncacheable: CachePolicy = { maxAgeSeconds: 0, shared: false }
 
 export function readCacheHints(supergraphSdl: string): CacheHints {
   const hints = new Map<string, CacheHint>()

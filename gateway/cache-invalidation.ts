@@ -5,7 +5,7 @@ import type { ChangeStream } from '../events/change-stream.ts'
 import { anyTag, companies, companyTag } from './entity-tags.ts'
 
 /** What a change of one company's ledger makes invalid. */
-export function tagsOfChange({ companyId, kinds }: Pick<Change, 'companyId' | 'kinds'>): string[] {
+function tagsOfChange({ companyId, kinds }: Pick<Change, 'companyId' | 'kinds'>): string[] {
   const profile = kinds.some((kind) => kind.startsWith('company.'))
   return [anyTag, companyTag(companyId), ...(profile ? [companies] : [])]
 }

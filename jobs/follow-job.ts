@@ -11,7 +11,7 @@ export interface JobBus {
 }
 
 /** Says that a job's state or progress changed; the message is its id. */
-export const jobsChannel = 'jobs'
+const jobsChannel = 'jobs'
 
 /** Tells other processes. For `onChange` of the processing and `onSubmitted` of the jobs. */
 export function announceJob(bus: JobBus): (job: Job) => void {

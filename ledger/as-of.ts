@@ -47,7 +47,7 @@ export async function readMoment(sql: ShardSql, companyId: CompanyId, moment: Mo
   return { companyId, size, checkpoint: checkpoint ?? null }
 }
 
-export const maxStreamsPerPage = 1000
+const maxStreamsPerPage = 1000
 
 /**
  * The latest record of each stream when the ledger had `size` records, in order of the streams' names: the state to that

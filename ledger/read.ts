@@ -69,7 +69,7 @@ export interface RecordPage {
   readonly hasPreviousPage: boolean
 }
 
-export const maxPage = 1000
+const maxPage = 1000
 
 /**
  * The same page of many ledgers. Indexes: the primary key; with a filter on streams, kinds or sources (the first of these

@@ -23,7 +23,7 @@ import {
 } from './write-companies.ts'
 
 /** The stream that a company's own changes are records of, and their source. */
-export const profileStream = 'profile'
+const profileStream = 'profile'
 export const ownSource = 'ledgerway'
 
 export interface Written {

@@ -31,7 +31,7 @@ export interface CompanyProfile {
   readonly founded: string | null
 }
 
-export const maxIdentifiers = 20
+const maxIdentifiers = 20
 
 /** Text of a profile: no control characters, no lone surrogates (which no UTF-8 and so no ledger could hold). */
 const line = (maxLength: number) =>

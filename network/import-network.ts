@@ -51,7 +51,7 @@ interface Trade {
 }
 
 const namespace = '6f0fd5c4-2b8b-5c0c-9c55-1d6c8f2a7e11'
-export const traderScheme = 'otc-trader'
+const traderScheme = 'otc-trader'
 const tradeKind = 'trade'
 const importActor = 'import'
 const header = 'rater,ratee,rating,at'

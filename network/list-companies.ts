@@ -6,7 +6,7 @@ import { allShards, compareBytes, decodeCursor, encodeCursor, mergeSorted } from
 import { companyColumns, companyOf, type CompanyRow, isHere } from './read-companies.ts'
 import { searchQuery } from './search-text.ts'
 
-export const companyOrders = ['RELEVANCE', 'NAME', 'NEWEST'] as const
+const companyOrders = ['RELEVANCE', 'NAME', 'NEWEST'] as const
 export type CompanyOrder = (typeof companyOrders)[number]
 
 export interface CompanyListing {
@@ -24,7 +24,7 @@ export interface Page<T> {
   readonly hasNextPage: boolean
 }
 
-export const maxPage = 100
+const maxPage = 100
 const maxSearchLength = 200
 
 /** @throws AppError LIST_TOO_LONG | BAD_USER_INPUT */

@@ -22,8 +22,8 @@ export interface Neighbourhood {
   readonly truncated: boolean
 }
 
-export const maxDepth = 3
-export const maxNodes = 500
+const maxDepth = 3
+const maxNodes = 500
 const maxEdges = 5_000
 
 /**

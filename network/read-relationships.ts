@@ -7,7 +7,7 @@ import type { Relationship } from './relationship.ts'
 import { type EdgeRow, edgeColumns, relationshipOf } from './relationship-edges.ts'
 import type { RelationshipStatus } from './relationship-rules.ts'
 
-export const relationshipOrders = ['NEWEST', 'OLDEST', 'RATING'] as const
+const relationshipOrders = ['NEWEST', 'OLDEST', 'RATING'] as const
 export type RelationshipOrder = (typeof relationshipOrders)[number]
 export type Role = 'BUYER' | 'SELLER'
 

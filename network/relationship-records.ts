@@ -12,7 +12,7 @@ import { actions, type PlacedAction, type RelationshipAction } from './relations
  * `relationship.acknowledged`, which names the answer and its leaf and is delivered no further. So each ledger holds the
  * other's leaf: both have signed what was done.
  */
-export const kindOf: Readonly<Record<RelationshipAction, string>> = {
+const kindOf: Readonly<Record<RelationshipAction, string>> = {
   invite: 'relationship.invited',
   accept: 'relationship.accepted',
   decline: 'relationship.declined',
@@ -22,7 +22,7 @@ export const kindOf: Readonly<Record<RelationshipAction, string>> = {
   rate: 'relationship.rated',
   establish: 'relationship.established',
 }
-export const receivedKind = 'relationship.received'
+const receivedKind = 'relationship.received'
 export const acknowledgedKind = 'relationship.acknowledged'
 /** Kinds that concern the counterpart. */
 export const deliveredKinds: ReadonlySet<string> = new Set([...Object.values(kindOf), receivedKind])

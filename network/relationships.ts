@@ -50,7 +50,7 @@ export interface RelationshipCommands {
   ): Promise<RelationshipWritten>
 }
 
-export const termsLimits = { maxBytes: 16 * 1024, maxDepth: 16 }
+const termsLimits = { maxBytes: 16 * 1024, maxDepth: 16 }
 
 export function createRelationshipCommands(deps: {
   store: Store

@@ -14,7 +14,7 @@ export function fold(text: string): string {
 }
 
 /** Runs of letters and digits, each apart: `BRK.B` is `brk` and `b`. */
-export function words(text: string): string[] {
+function words(text: string): string[] {
   return fold(text).match(/[\p{L}\p{N}]+/gu) ?? []
 }
 

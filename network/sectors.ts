@@ -41,7 +41,7 @@ export async function putSectors(
 }
 
 /** The shard's copy, in order of code. */
-export async function readSectors(sql: ShardSql): Promise<Sector[]> {
+async function readSectors(sql: ShardSql): Promise<Sector[]> {
   return await sql<Sector[]>`select code, name from sectors order by code limit ${maxSectors}`
 }
 

@@ -8,7 +8,7 @@ import type { ShardSql, ShardTx } from '../store/store.ts'
 import { type ChangedBy, ownSource } from './companies.ts'
 import { lockCompany } from './lock-company.ts'
 
-export const userRoles = ['OWNER', 'MANAGER', 'ACCOUNTANT', 'AUDITOR', 'MEMBER'] as const
+const userRoles = ['OWNER', 'MANAGER', 'ACCOUNTANT', 'AUDITOR', 'MEMBER'] as const
 export type UserRole = (typeof userRoles)[number]
 
 /** A person who acts for a company. */

@@ -6,6 +6,7 @@ const commands: Record<string, string[]> = {
   format: ['oxfmt', '--check'],
   lint: ['oxlint', '--type-aware', '--deny-warnings'],
   types: ['tsc', '--noEmit'],
+  'dead code': ['knip', '--no-progress'],
   'generated files': ['node', 'schema/compose.ts', '--stale'],
 }
 

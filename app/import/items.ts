@@ -29,7 +29,7 @@ export type ImportItem = { type: 'company'; company: ImportedCompany } | { type:
 const companyNamespace = '6f0fd5c4-2b8b-5c0c-9c55-1d6c8f2a7e11'
 
 /** `MMM` (a symbol) or `scheme:value`. */
-export function companyByReference(reference: string, name?: string): ImportedCompany {
+function companyByReference(reference: string, name?: string): ImportedCompany {
   const [, scheme = 'symbol', value = reference] = /^([a-z][a-z0-9-]{0,31}):(.+)$/s.exec(reference) ?? []
   return {
     id: uuidv5(companyNamespace, `${scheme}:${value}`) as CompanyId,

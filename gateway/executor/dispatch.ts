@@ -117,7 +117,7 @@ export function createDispatch({ executor, context, batched, onSent }: DispatchO
   }
 }
 
-export function joinCalls(waiting: readonly Waiting[]): JoinedCall[] {
+function joinCalls(waiting: readonly Waiting[]): JoinedCall[] {
   const byQuestion = Map.groupBy(waiting, ({ call: { fetch, variables } }) =>
     fetch.variableUsages.length === 0 ? fetch.query : `${fetch.query}\n${JSON.stringify(variables)}`,
   )

@@ -27,7 +27,7 @@ export function applyRewrites(schema: GraphQLSchema, rewrites: readonly FetchDat
 }
 
 /** Calls `change` with every object at the path; lists on the way are gone through. */
-export function forEachObject(
+function forEachObject(
   schema: GraphQLSchema,
   path: readonly string[],
   value: unknown,

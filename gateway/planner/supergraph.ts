@@ -46,6 +46,6 @@ export function buildSupergraph(sdl: string): PlannableSupergraph {
   }
 }
 
-export function supergraphId(sdl: string): string {
+function supergraphId(sdl: string): string {
   return createHash('sha256').update(sdl).digest('hex')
 }

@@ -11,7 +11,7 @@ export interface CommandIo {
   err(text: string): void
 }
 
-export const verifyUsage = `usage: ledgerway verify FILE... --vkey VKEY... --origin ORIGIN... [--since CHECKPOINT]... [--json]
+const verifyUsage = `usage: ledgerway verify FILE... --vkey VKEY... --origin ORIGIN... [--since CHECKPOINT]... [--json]
 
 Checks ledger bundles offline: signatures, every record, the whole history, and that what is missing was erased.
 

@@ -30,7 +30,7 @@ export interface GraphQLAnswer<T> {
   readonly extensions?: Record<string, unknown>
 }
 
-export const testAdminKey = 'test-administrator-key-0123456789'
+const testAdminKey = 'test-administrator-key-0123456789'
 const root = new URL('../..', import.meta.url).pathname
 
 /** Without `dataDir` a new one is made, and removed at the end. */

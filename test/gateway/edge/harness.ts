@@ -89,7 +89,7 @@ export interface EdgeAnswer {
   }
 }
 
-export class World {
+class World {
   readonly companies = new Map([
     ['acme', { id: 'acme', name: 'Acme', secret: 'acme’s own' }],
     ['other', { id: 'other', name: 'Other', secret: 'other’s own' }],

@@ -24,7 +24,7 @@ export type Subgraphs = Record<string, SubgraphDefinition>
 const link =
   'extend schema @link(url: "https://specs.apollo.dev/federation/v2.9", import: ["@key", "@requires", "@provides", "@external", "@shareable", "@interfaceObject", "@inaccessible", "@override", "@context", "@fromContext"])\n'
 
-export const withLink = (sdl: string): DocumentNode => parse(link + sdl)
+const withLink = (sdl: string): DocumentNode => parse(link + sdl)
 
 export function composeText(subgraphs: Subgraphs): string {
   const result = composeServices(
