@@ -7,23 +7,24 @@ import type { ShardSql, Store } from '../store/store.ts'
 import { logDelivery, trimDeliveries } from '../webhooks/delivery-log.ts'
 import { signWebhook } from '../webhooks/signing.ts'
 import type { Webhook, Webhooks } from '../webhooks/webhooks.ts'
+import type { LedgerRecord } from '../ledger/record.ts'
 import type { WebhookSender } from './webhook-request.ts'
 
 /** What a receiver is told of a record: everything public of it. The private part is never sent. */
-export interface DeliverableRecord {
-  readonly position: number
-  readonly kind: string
-  readonly source: string
-  readonly stream: string
-  readonly version: number
-  /** RFC 8785 text; null where it was erased. */
-  readonly data: string | null
-  readonly occurredAt: string | null
-  readonly recordedAt: string
-  readonly actor: string | null
-  readonly leaf: Buffer
-  readonly previousLeaf: Buffer
-}
+export type DeliverableRecord = Pick<
+  LedgerRecord,
+  | 'position'
+  | 'kind'
+  | 'source'
+  | 'stream'
+  | 'version'
+  | 'data'
+  | 'occurredAt'
+  | 'recordedAt'
+  | 'actor'
+  | 'leaf'
+  | 'previousLeaf'
+>
 
 /** Larger payloads are left out of the message, which then says so: the receiver reads the record by its id. */
 const maxDataBytes = 128 * 1024
