@@ -1,7 +1,7 @@
 import { AppError } from '../core/errors.ts'
 import type { CompanyId, ShardId } from '../core/ids.ts'
 import type { Logger } from '../core/log.ts'
-import { loadDirectory, type Directory } from './directory.ts'
+import { loadDirectory, overridesOf, type Directory } from './directory.ts'
 import type { MoveFilter } from './move/list-moves.ts'
 import { steerMove, type Move } from './move/move-row.ts'
 import type { Mover } from './move/mover.ts'
@@ -72,10 +72,7 @@ export function createShardAdmin(deps: {
       region: shard.region,
       generation: shard.generation,
       buckets: directory.buckets.filter((owner) => owner === name).length,
-      overrides: [...directory.overrides].filter(
-        ([company, override]) =>
-          override.shard === name && directory.buckets[directory.strategy.bucketOf(company)] !== name,
-      ).length,
+      overrides: overridesOf(directory, name),
       configured: config !== undefined,
       servers: stats.map((entry, i) => ({ ...entry, key: serverKey(urls[i] ?? '') })),
     }

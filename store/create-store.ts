@@ -265,7 +265,7 @@ export async function createStore(deps: StoreDeps): Promise<Store> {
     },
     poolStats: () => [
       ...[...servers.values()].flatMap((group) => group.stats()),
-      { ...catalogPool.stats(), shard: 'catalog', server: 'primary', lagMs: 0 },
+      { ...catalogPool.stats(), shard: 'catalog', server: 'primary', lagMs: 0, inRotation: catalogPool.up() },
     ],
     async read(companyIds, fn, scope) {
       await catchUp(scope)

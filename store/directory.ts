@@ -31,6 +31,15 @@ export function locate(directory: Directory, companyId: CompanyId): ShardId {
   return shard
 }
 
+/** How many companies lie on this shard though their bucket lies elsewhere. */
+export function overridesOf({ overrides, buckets, strategy }: Directory, shard: ShardId): number {
+  let count = 0
+  for (const [company, override] of overrides) {
+    if (override.shard === shard && buckets[strategy.bucketOf(company)] !== shard) count += 1
+  }
+  return count
+}
+
 interface DirectoryRow {
   epoch: number
   name: string

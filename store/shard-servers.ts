@@ -202,6 +202,7 @@ export function createShardServers(deps: {
         shard,
         server: server === primary ? 'primary' : server.label === 'primary' ? 'replica-0' : server.label,
         lagMs: server === primary ? 0 : server.lagMs,
+        inRotation: server.pool.up() && (server === primary || server.healthy),
       })),
     async [Symbol.asyncDispose]() {
       stopped = true

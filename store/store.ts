@@ -31,8 +31,10 @@ export interface ServerStats extends PoolStats {
   readonly shard: ShardId | 'catalog'
   /** `primary`, or `replica-1` and so on in the order of the configuration. */
   readonly server: string
-  /** How far a replica is behind its primary, as far as known; 0 for a primary. */
+  /** How far a replica is behind its primary, infinite while unknown; 0 for a primary. */
   readonly lagMs: number
+  /** Whether work is sent there: the server is up and, for a replica, a standby that lags less than the limit. */
+  readonly inRotation: boolean
 }
 
 /** Companies' data, spread over shards by company id. Statements MUST name `company_id`, so that they stay on one shard. */

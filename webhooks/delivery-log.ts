@@ -1,5 +1,5 @@
 import type { CompanyId } from '../core/ids.ts'
-import type { ShardSql } from '../store/store.ts'
+import type { ShardSql, ShardTx } from '../store/store.ts'
 
 /** One attempt to deliver one record to one webhook. References only. */
 export interface DeliveryAttempt {
@@ -18,8 +18,9 @@ export interface DeliveryAttempt {
 /** Attempts kept of each webhook. */
 const kept = 500
 
-export async function logDelivery(sql: ShardSql, attempt: Omit<DeliveryAttempt, 'at'>): Promise<void> {
-  await sql`
+/** In a transaction that claims the company: an attempt may end after the company has moved to another shard. */
+export async function logDelivery(tx: ShardTx, attempt: Omit<DeliveryAttempt, 'at'>): Promise<void> {
+  await tx`
     insert into webhook_deliveries (company_id, webhook_id, position, attempt, status, error, duration_ms)
     values (${attempt.companyId}, ${attempt.webhookId}, ${attempt.position}, ${attempt.attempt}, ${attempt.status},
       ${attempt.error}, ${attempt.durationMs})
@@ -43,8 +44,8 @@ export async function readDeliveries(
 }
 
 /** Deletes all but the newest attempts of the webhook. */
-export async function trimDeliveries(sql: ShardSql, companyId: CompanyId, webhookId: string): Promise<void> {
-  await sql`
+export async function trimDeliveries(tx: ShardTx, companyId: CompanyId, webhookId: string): Promise<void> {
+  await tx`
     delete from webhook_deliveries
     where company_id = ${companyId} and webhook_id = ${webhookId} and at < (
       select at from webhook_deliveries

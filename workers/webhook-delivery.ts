@@ -60,18 +60,21 @@ export function createWebhookDelivery(deps: {
     const headers = signWebhook(opened.secrets, { id, timestampSeconds: Math.floor(clock.now() / 1000), payload })
     const begun = performance.now()
     const outcome = await sender.send(opened.webhook.url, headers, payload, signal)
-    await store.onPrimary(shard, async (sql) => {
-      await logDelivery(sql, {
+    const durationMs = Math.round(performance.now() - begun)
+    await store.transact(companyId, async (tx) => {
+      // The company may have moved while the receiver took its time: the log goes with it.
+      await store.claim(tx, companyId)
+      await logDelivery(tx, {
         companyId,
         webhookId,
         position,
         attempt,
         status: outcome.status,
         error: outcome.kind === 'delivered' ? null : outcome.kind === 'gone' ? 'GONE' : outcome.error,
-        durationMs: Math.round(performance.now() - begun),
+        durationMs,
       })
       // Now and then is enough for a bound.
-      if (position % 100 === 0) await trimDeliveries(sql, companyId, webhookId)
+      if (position % 100 === 0) await trimDeliveries(tx, companyId, webhookId)
     })
 
     if (outcome.kind === 'failed') {

@@ -73,6 +73,7 @@ export interface Objects {
   CreateApiKeyPayload: unknown
   CreateWebhookPayload: unknown
   Job: unknown
+  Pool: unknown
   Queue: unknown
   Replica: unknown
   Shard: unknown
@@ -123,6 +124,15 @@ export interface Resolvers<Context, O extends Objects> {
     createApiKey: Resolver<unknown, MutationCreateApiKeyArgs, Context, O['CreateApiKeyPayload']>
     revokeApiKey: Resolver<unknown, MutationRevokeApiKeyArgs, Context, boolean>
   }
+  Pool?: {
+    max?: Resolver<O['Pool'], Record<string, never>, Context, number>
+    open?: Resolver<O['Pool'], Record<string, never>, Context, number>
+    inUse?: Resolver<O['Pool'], Record<string, never>, Context, number>
+    waiting?: Resolver<O['Pool'], Record<string, never>, Context, number>
+    acquired?: Resolver<O['Pool'], Record<string, never>, Context, number>
+    waitMs?: Resolver<O['Pool'], Record<string, never>, Context, number>
+    refused?: Resolver<O['Pool'], Record<string, never>, Context, number>
+  }
   Query: {
     shards: Resolver<unknown, Record<string, never>, Context, readonly O['Shard'][]>
     queues: Resolver<unknown, Record<string, never>, Context, readonly O['Queue'][]>
@@ -142,11 +152,15 @@ export interface Resolvers<Context, O extends Objects> {
     name?: Resolver<O['Replica'], Record<string, never>, Context, string>
     healthy?: Resolver<O['Replica'], Record<string, never>, Context, boolean>
     lagMs?: Resolver<O['Replica'], Record<string, never>, Context, number | null>
+    pool?: Resolver<O['Replica'], Record<string, never>, Context, O['Pool']>
   }
   Shard?: {
     name?: Resolver<O['Shard'], Record<string, never>, Context, string>
+    region?: Resolver<O['Shard'], Record<string, never>, Context, string>
     healthy?: Resolver<O['Shard'], Record<string, never>, Context, boolean>
     buckets?: Resolver<O['Shard'], Record<string, never>, Context, number>
+    overrides?: Resolver<O['Shard'], Record<string, never>, Context, number>
+    pool?: Resolver<O['Shard'], Record<string, never>, Context, O['Pool']>
     replicas?: Resolver<O['Shard'], Record<string, never>, Context, readonly O['Replica'][]>
   }
   StreamTicket?: {

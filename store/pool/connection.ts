@@ -70,6 +70,7 @@ export async function openConnection(
   const outstanding = new Set<RawQuery>()
   let closed = false
   let opened = false
+  let tried = false
 
   const lose = (): void => {
     if (closed) return
@@ -81,6 +82,9 @@ export async function openConnection(
   // Not in the published types: lets us cut a connection whose server does not answer.
   const ownSocket = {
     socket: async (parsed: { host: string[]; port: number[]; path?: string }) => {
+      // postgres.js would try again without end and without a pause where a server hangs up before it has spoken.
+      if (tried) throw Object.assign(new Error('the server hung up'), { code: 'CONNECTION_CLOSED' })
+      tried = true
       const socket = await openSocket(parsed, options.connectTimeoutMs)
       sockets.add(socket)
       socket.once('close', () => sockets.delete(socket))

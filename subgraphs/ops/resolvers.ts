@@ -10,12 +10,13 @@ import type { QueueClass as JobClass } from '../../jobs/queues.ts'
 import type { Ledger } from '../../ledger/ledger.ts'
 import { lockCompany } from '../../network/lock-company.ts'
 import type { JobState, Objects, QueueClass, Resolvers } from '../../schema/generated/ops.ts'
+import type { PoolStats } from '../../store/pool/pool.ts'
 import type { Store } from '../../store/store.ts'
 import type { Webhook, Webhooks } from '../../webhooks/webhooks.ts'
 import type { SubgraphContext } from '../context.ts'
 import { createApiKeys } from './api-keys.ts'
 import { parseWebhookId, webhookId, webhooksOf } from './loaders.ts'
-import { readShards, type ShardHealth } from './shards.ts'
+import { type ReplicaHealth, readShards, type ShardHealth } from './shards.ts'
 
 interface OpsObjects extends Objects {
   ApiKey: KeyInfo
@@ -24,7 +25,8 @@ interface OpsObjects extends Objects {
   CreateWebhookPayload: { webhook: Webhook; secret: string }
   Job: Job
   Queue: QueueCounts
-  Replica: ShardHealth['replicas'][number]
+  Pool: PoolStats
+  Replica: ReplicaHealth
   Shard: ShardHealth
   StreamTicket: { ticket: string; expiresAt: string }
   Webhook: Webhook

@@ -1,17 +1,28 @@
+import { loadDirectory, overridesOf } from '../../store/directory.ts'
+import type { PoolStats } from '../../store/pool/pool.ts'
 import type { Store, StoreScope } from '../../store/store.ts'
 
 export interface ShardHealth {
   readonly name: string
+  readonly region: string
   readonly healthy: boolean
   readonly buckets: number
-  readonly replicas: readonly { readonly name: string; readonly healthy: boolean; readonly lagMs: number | null }[]
+  readonly overrides: number
+  readonly pool: PoolStats
+  readonly replicas: readonly ReplicaHealth[]
 }
 
-/** Every shard as it is now: its primary is asked, its replicas are as this process last saw them. */
+export interface ReplicaHealth {
+  readonly name: string
+  readonly healthy: boolean
+  readonly lagMs: number | null
+  readonly pool: PoolStats
+}
+
+/** Every shard as it is now: its primary is asked, pools and replicas are as this process sees them. */
 export async function readShards(store: Store, scope: StoreScope): Promise<ShardHealth[]> {
-  const [counts, answers] = await Promise.all([
-    store.catalog<{ shard: string; buckets: number }[]>`
-      select shard, count(*)::int as buckets from buckets group by shard`,
+  const [directory, answers] = await Promise.all([
+    loadDirectory(store.catalog),
     Promise.all(
       store.shards.map((shard) =>
         store
@@ -23,18 +34,26 @@ export async function readShards(store: Store, scope: StoreScope): Promise<Shard
       ),
     ),
   ])
-  const buckets = new Map(counts.map((row) => [row.shard, row.buckets]))
-  const servers = Map.groupBy(store.poolStats(), ({ shard }) => shard)
-  return store.shards.map((name, i) => ({
-    name,
-    healthy: answers[i] ?? false,
-    buckets: buckets.get(name) ?? 0,
-    replicas: (servers.get(name) ?? [])
-      .filter(({ server }) => server !== 'primary')
-      .map(({ server, up, lagMs }) => ({
-        name: server,
-        healthy: up && Number.isFinite(lagMs),
-        lagMs: Number.isFinite(lagMs) ? Math.round(lagMs) : null,
-      })),
-  }))
+  const stats = store.poolStats()
+  return store.shards.flatMap((name, i) => {
+    const servers = stats.filter(({ shard }) => shard === name)
+    const primary = servers.find(({ server }) => server === 'primary')
+    if (primary === undefined) return []
+    return {
+      name,
+      region: directory.shards.get(name)?.region ?? '',
+      healthy: answers[i] ?? false,
+      buckets: directory.buckets.filter((owner) => owner === name).length,
+      overrides: overridesOf(directory, name),
+      pool: primary,
+      replicas: servers
+        .filter((server) => server !== primary)
+        .map((server) => ({
+          name: server.server,
+          healthy: server.inRotation,
+          lagMs: Number.isFinite(server.lagMs) ? Math.round(server.lagMs) : null,
+          pool: server,
+        })),
+    }
+  })
 }

@@ -281,6 +281,19 @@ describe('a server that is down', () => {
     await until(async () => (await codeOf(sql`select 1`)) === 'no error')
   })
 
+  test('one that accepts connections and drops them is down, not busy', async () => {
+    await using proxy = await startTcpProxy(databases.shards[0]!.primaryUrl)
+    const pool = openPool({ connectTimeoutMs: 60_000, waitTimeoutMs: 60_000 }, proxy.url)
+    const { sql } = use(pool)
+    expect(await codeOf(sql`select 1`)).toBe('no error')
+    proxy.drop()
+    await until(async () => (await codeOf(sql`select 1`)) === 'SHARD_UNAVAILABLE' && !pool.stats().up)
+    const codes = await Promise.all(Array.from({ length: 50 }, () => codeOf(sql`select 1`)))
+    expect(new Set(codes)).toEqual(new Set(['SHARD_UNAVAILABLE']))
+    await proxy.resume()
+    await until(async () => (await codeOf(sql`select 1`)) === 'no error')
+  })
+
   test('a connection that goes silent is cut when its deadline has passed', async () => {
     await using proxy = await startTcpProxy(databases.shards[0]!.primaryUrl)
     const pool = openPool({}, proxy.url)

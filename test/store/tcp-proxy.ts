@@ -9,6 +9,8 @@ export interface TcpProxy extends AsyncDisposable {
   cut(): Promise<void>
   /** Takes connections and answers nothing, as a host behind a broken network does. */
   freeze(): void
+  /** Takes connections and drops them at once, as a proxy without a server behind it does. */
+  drop(): void
   resume(): Promise<void>
   connections(): number
 }
@@ -17,7 +19,13 @@ export async function startTcpProxy(targetUrl: string): Promise<TcpProxy> {
   const target = new URL(targetUrl)
   const pairs = new Set<[Socket, Socket]>()
   let frozen = false
+  let dropping = false
   const server = createServer((client) => {
+    client.on('error', () => {})
+    if (dropping) {
+      client.destroy()
+      return
+    }
     const upstream = connect({ host: target.hostname, port: Number(target.port) })
     const pair: [Socket, Socket] = [client, upstream]
     pairs.add(pair)
@@ -58,8 +66,13 @@ export async function startTcpProxy(targetUrl: string): Promise<TcpProxy> {
     freeze() {
       frozen = true
     },
+    drop() {
+      dropping = true
+      destroyAll()
+    },
     async resume() {
       frozen = false
+      dropping = false
       // What was swallowed cannot be made up for.
       destroyAll()
       if (server.listening) return

@@ -87,11 +87,11 @@ test('a job is submitted, seen by its company and by administrators, and by nobo
 })
 
 test('administrators see every shard with its buckets, and which of them is down', async () => {
-  const query = `{ shards { name healthy buckets replicas { name } } }`
+  const query = `{ shards { name region healthy buckets overrides replicas { name healthy lagMs pool { inUse } } } }`
   const healthy = (await world.inProcess('ops', query)).data['shards'] as unknown as { buckets: number }[]
   expect(healthy.map((shard) => ({ ...shard, buckets: 0 }))).toEqual([
-    { name: 'shard-1', healthy: true, buckets: 0, replicas: [] },
-    { name: 'shard-2', healthy: true, buckets: 0, replicas: [] },
+    { name: 'shard-1', region: 'shard', healthy: true, buckets: 0, overrides: 0, replicas: [] },
+    { name: 'shard-2', region: 'shard', healthy: true, buckets: 0, overrides: 0, replicas: [] },
   ])
   expect(healthy.reduce((sum, { buckets }) => sum + buckets, 0)).toBe(4096)
   const cable = world.cableOf(ids[0] as CompanyId)
@@ -103,6 +103,31 @@ test('administrators see every shard with its buckets, and which of them is down
     await cable.mend()
   }
   expect((await world.inProcess('ops', query, { as: companyKey('owner-1') })).codes).toEqual(['FORBIDDEN'])
+})
+
+test('administrators see what the pool of each shard is doing', async () => {
+  const held = Promise.withResolvers<void>()
+  const begun = Promise.withResolvers<void>()
+  const holding = world.store.transact(ids[0] as CompanyId, async (tx) => {
+    await tx`select 1`
+    begun.resolve()
+    await held.promise
+  })
+  try {
+    await begun.promise
+    const query = `{ shards { name pool { max open inUse waiting acquired waitMs refused } } }`
+    const shards = (await world.inProcess('ops', query)).data['shards'] as unknown as {
+      name: string
+      pool: { max: number; open: number; inUse: number; acquired: number }
+    }[]
+    const busy = shards.find(({ name }) => name === world.store.shardOf(ids[0] as CompanyId))
+    expect(busy?.pool).toMatchObject({ inUse: 1, waiting: 0, refused: expect.any(Number) as number })
+    expect(busy?.pool.acquired).toBeGreaterThan(0)
+    expect(busy?.pool.max).toBeGreaterThanOrEqual(busy?.pool.open ?? Number.NaN)
+  } finally {
+    held.resolve()
+    await holding
+  }
 })
 
 test('a stream ticket is given to whoever has a key', async () => {

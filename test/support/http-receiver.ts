@@ -14,6 +14,8 @@ export interface PlannedAnswer {
   hang?: boolean
   /** Answers without end. */
   flood?: boolean
+  /** Happens before it answers. */
+  first?: () => Promise<unknown>
 }
 
 export interface HttpReceiver extends AsyncDisposable {
@@ -30,10 +32,11 @@ export async function startReceiver(): Promise<HttpReceiver> {
   const server = createServer((request, response) => {
     let body = ''
     request.on('data', (chunk: Buffer) => (body += chunk.toString()))
-    request.on('end', () => {
+    const answer = async (): Promise<void> => {
       calls.push({ path: request.url ?? '', headers: request.headers, body })
-      const { status = 204, headers, hang = false, flood = false } = answers.shift() ?? {}
+      const { status = 204, headers, hang = false, flood = false, first } = answers.shift() ?? {}
       if (hang) return
+      await first?.()
       response.writeHead(status, headers)
       if (!flood) {
         response.end()
@@ -44,7 +47,8 @@ export async function startReceiver(): Promise<HttpReceiver> {
         if (!response.destroyed) response.once('drain', pour)
       }
       pour()
-    })
+    }
+    request.on('end', () => void answer())
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   return {

@@ -8,6 +8,7 @@ import { createMemoryBus } from '../../events/memory-bus.ts'
 import { createJobs } from '../../jobs/jobs.ts'
 import { createProcessing } from '../../jobs/processing.ts'
 import { createFeedConsumer } from '../../ledger/feed-consumer.ts'
+import { createMover } from '../../store/move/mover.ts'
 import type { Store } from '../../store/store.ts'
 import { readDeliveries } from '../../webhooks/delivery-log.ts'
 import { createWebhooks } from '../../webhooks/webhooks.ts'
@@ -127,6 +128,32 @@ describe.skipIf(redis === null)('webhooks', () => {
         [1, 500, 'STATUS'],
       ]),
     )
+  })
+
+  test('that end after their company has moved are logged where it is now', async () => {
+    await using far = await startReceiver()
+    const company = someCompany()
+    const { webhook } = await createWebhook(company, far.url)
+    const from = store.shardOf(company)
+    const to = store.shards.find((shard) => shard !== from)!
+    const mover = createMover({ store, logger: silentLogger, cleanupDelayMs: 0 })
+    const moved = Promise.withResolvers<unknown>()
+    far.answers.push({
+      first: () =>
+        mover
+          .plan(company, to)
+          .then(({ id }) => mover.run(id))
+          .then(moved.resolve, moved.reject),
+    })
+    await append(company, 'a')
+    expect(await moved.promise).toMatchObject({ state: 'done' })
+    await eventually(async () => expect((await log(company, webhook.id)).map(({ attempt }) => attempt)).toContain(1))
+    expect(store.shardOf(company)).toBe(to)
+    const left = await store.onPrimary(
+      from,
+      (sql) => sql`select 1 from webhook_deliveries where company_id = ${company}`,
+    )
+    expect(left).toHaveLength(0)
   })
 
   test('that never succeed become dead letters, and delay no other webhook', async () => {
