@@ -12,6 +12,7 @@ const commands: Record<string, () => Promise<Command>> = {
   export: async () => (await import('./cli/export.ts')).exportCommand,
   keys: async () => (await import('./cli/keys.ts')).keysCommand,
   shards: async () => (await import('./cli/shards.ts')).shardsCommand,
+  feed: async () => (await import('./cli/feed.ts')).feedCommand,
   plan: async () => (await import('./cli/plan.ts')).planCommand,
   verify: async () => {
     const { runVerify } = await import('../ledger/verify/command.ts')
@@ -27,6 +28,8 @@ const usage = `usage: ledgerway COMMAND
   export COMPANY [--out FILE] [--gzip] [--private]
                             a ledger as a bundle that anyone can verify
   keys create|list|revoke   API keys
+  feed consumers | forget NAME
+                            who follows the change feed, and how far they are behind
   plan QUERY                how a query is spread over the subgraphs
   verify FILE… --vkey VKEY --origin ORIGIN [--since OLD_CHECKPOINT] [--json]
                             checks exported ledgers offline

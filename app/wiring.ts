@@ -1,7 +1,8 @@
 import { Redis } from 'ioredis'
 import type { ChangeStream } from '../events/change-stream.ts'
 import type { FederatedGateway } from '../gateway/executor/gateway.ts'
-import type { Readiness } from '../gateway/http/health.ts'
+import type { PartHealth, Readiness } from '../gateway/http/health.ts'
+import { feedLags } from '../ledger/feed-lag.ts'
 import type { Ledger, LedgerRecord } from '../ledger/ledger.ts'
 import { readRecordPages, readRecords } from '../ledger/read.ts'
 import { verifyStored, type VerifyStoredDeps } from '../ledger/verify-stored.ts'
@@ -71,6 +72,19 @@ export function verifyStoredWith(deps: VerifyStoredDeps): WorkersDeps['verify'] 
   }
 }
 
+const lagAllowedMs = 60_000
+
+/** How far the feed's consumers of a shard are behind, where that is worth an operator's look. */
+function feedHealth(lags: Awaited<ReturnType<typeof feedLags>>, unreachable: readonly string[]): PartHealth {
+  const late = lags.flatMap(({ shard, consumers }) =>
+    consumers
+      .filter(({ behindMs }) => behindMs > lagAllowedMs)
+      .map(({ consumer, behindMs }) => `${consumer} on ${shard} is ${Math.round(behindMs / 1_000)} s behind`),
+  )
+  const details = [...unreachable.map((shard) => `the feed of ${shard} cannot be read`), ...late]
+  return { ok: details.length === 0, ...(details.length === 0 ? {} : { detail: details.join('; ') }) }
+}
+
 /** Ready while the schema is loaded and at least one shard answers; a shard that does not is named. */
 export async function readiness(deps: {
   store: Store
@@ -78,7 +92,8 @@ export async function readiness(deps: {
   gateway: FederatedGateway
 }): Promise<Readiness> {
   const { store, changes, gateway } = deps
-  const answers = await store.broadcast((sql) => sql`select 1`, { deadlineMs: Date.now() + 1_500 })
+  const scope = { deadlineMs: Date.now() + 1_500 }
+  const [answers, lags] = await Promise.all([store.broadcast((sql) => sql`select 1`, scope), feedLags(store, scope)])
   const { refused, supergraphId } = gateway.health()
   const { bus, unreachable } = changes.health()
   const parts = {
@@ -88,7 +103,7 @@ export async function readiness(deps: {
     },
     ...Object.fromEntries(answers.map(({ shard, ok }) => [`shard ${shard}`, { ok }])),
     bus: { ok: bus, ...(bus ? {} : { detail: 'events arrive by polling, later' }) },
-    feed: { ok: unreachable.length === 0 },
+    feed: feedHealth(lags, unreachable),
   }
   return { ready: supergraphId !== undefined && answers.every(({ ok }) => ok), parts }
 }

@@ -30,7 +30,7 @@ import { createOwnWrites } from './own-writes.ts'
 import { createRateGuard, type OperationRates, unlimited } from './rates.ts'
 import { requestIdOf } from './request-scope.ts'
 import { createCurrentSchema } from './schema.ts'
-import { createSocketServer } from './subscriptions/socket-server.ts'
+import { type ConnectionLoad, createSocketServer } from './subscriptions/socket-server.ts'
 import { addStreamRoutes } from './subscriptions/stream-routes.ts'
 
 export interface GatewayServerDeps {
@@ -70,6 +70,15 @@ export interface GatewayServerDeps {
 export interface GatewayServer extends AsyncDisposable {
   /** Loads the schema, then listens. @returns the address of the GraphQL endpoint */
   listen(): Promise<{ url: string; port: number }>
+  /** For metrics. */
+  load(): GatewayLoad
+}
+
+export interface GatewayLoad {
+  /** Queries and mutations under way. */
+  readonly operations: number
+  readonly webSockets: ConnectionLoad
+  readonly eventStreams: ConnectionLoad
 }
 
 /** What answers depend on besides address and body: caches outside keep them apart. */
@@ -193,6 +202,7 @@ export function createGatewayServer(deps: GatewayServerDeps): GatewayServer {
       const host = deps.host.includes(':') ? `[${deps.host}]` : deps.host
       return { url: `http://${host}:${port}/graphql`, port }
     },
+    load: () => ({ operations: admission.count, webSockets: sockets.load(), eventStreams: streams.load() }),
     async [Symbol.asyncDispose]() {
       if (draining) return
       draining = true

@@ -55,12 +55,9 @@ export function createFeedConsumer(deps: {
   async function run(shard: ShardId): Promise<void> {
     const waker = createWaker()
     wakers.set(shard, waker)
-    let ensured = false
     let failures = 0
     while (!stop.signal.aborted) {
       try {
-        if (!ensured) await store.onPrimary(shard, (sql) => ensureCursor(sql, name, begin))
-        ensured = true
         while ((await step(shard)) && !stop.signal.aborted) failures = 0
         failures = 0
       } catch (error) {
@@ -78,8 +75,13 @@ export function createFeedConsumer(deps: {
 
   /** One batch; true where there may be more. */
   async function step(shard: ShardId): Promise<boolean> {
-    const after = await store.onPrimary(shard, (sql) => leaseCursor(sql, name, owner, leaseMs))
-    if (after === undefined) return false
+    const leased = await store.onPrimary(shard, (sql) => leaseCursor(sql, name, owner, leaseMs))
+    if (leased.kind === 'forgotten') {
+      await store.onPrimary(shard, (sql) => ensureCursor(sql, name, begin))
+      return true
+    }
+    if (leased.kind === 'idle') return false
+    const { after } = leased
     const { rows, trimmed } = await store.onPrimary(shard, (sql) => readFeed(sql, { after, limit: batchSize }))
     if (trimmed) logger.error({ consumer: name, shard, after }, 'rows were trimmed before this consumer read them')
     const last = rows.at(-1)

@@ -9,21 +9,27 @@ export async function ensureCursor(sql: ShardSql, consumer: string, begin: 'firs
     on conflict (consumer) do nothing`
 }
 
-/** The cursor's position if the lease is now `owner`'s; undefined, and nothing written, while another process holds it or
- * the cursor is at the feed's end. */
-export async function leaseCursor(
-  sql: ShardSql,
-  consumer: string,
-  owner: string,
-  leaseMs: number,
-): Promise<number | undefined> {
-  const [row] = await sql<{ position: number }[]>`
-    update feed_cursors
-    set owner = ${owner}, leased_until = clock_timestamp() + make_interval(secs => ${leaseMs / 1000})
-    where consumer = ${consumer} and (owner is null or owner = ${owner} or leased_until < clock_timestamp())
-      and position < (select s.position from feed_state s)
-    returning position`
-  return row?.position
+export type Leased =
+  | { kind: 'leased'; after: number }
+  /** Another process holds the lease, or the cursor is at the feed's end: nothing was written. */
+  | { kind: 'idle' }
+  /** There is no such cursor: the consumer was forgotten. */
+  | { kind: 'forgotten' }
+
+/** Takes the lease of the cursor where there is something behind it to handle. */
+export async function leaseCursor(sql: ShardSql, consumer: string, owner: string, leaseMs: number): Promise<Leased> {
+  const [row] = await sql<{ after: number | null; known: boolean }[]>`
+    with leased as (
+      update feed_cursors
+      set owner = ${owner}, leased_until = clock_timestamp() + make_interval(secs => ${leaseMs / 1000})
+      where consumer = ${consumer} and (owner is null or owner = ${owner} or leased_until < clock_timestamp())
+        and position < (select s.position from feed_state s)
+      returning position
+    )
+    select (select position from leased) as after,
+      exists (select from feed_cursors where consumer = ${consumer}) as known`
+  if (row?.known !== true) return { kind: 'forgotten' }
+  return row.after === null ? { kind: 'idle' } : { kind: 'leased', after: row.after }
 }
 
 /** False where the lease was lost. */
@@ -62,29 +68,10 @@ export async function releaseCursor(sql: ShardSql, consumer: string, owner: stri
   await sql`update feed_cursors set owner = null, leased_until = null where consumer = ${consumer} and owner = ${owner}`
 }
 
-export interface ConsumerLag {
-  readonly consumer: string
-  /** Feed rows it has still to handle. */
-  readonly behind: number
-  /** Age of the oldest of them. */
-  readonly behindMs: number
-  readonly failures: number
-  readonly lastError: string | null
-}
-
-/** How far every durable consumer of the shard is behind. */
-export async function consumerLags(sql: ShardSql): Promise<ConsumerLag[]> {
-  return sql<ConsumerLag[]>`
-    select c.consumer, (s.position - c.position)::float8 as behind,
-      coalesce(
-        (select extract(epoch from clock_timestamp() - f.at) * 1000 from feed f
-         where f.position > c.position order by f.position limit 1), 0)::float8 as "behindMs",
-      c.failures, c.last_error as "lastError"
-    from feed_cursors c, feed_state s
-    order by c.consumer`
-}
-
-/** Ends a consumer that is gone for good, so that it no longer holds up the trimming of the feed. */
+/**
+ * Ends a consumer that is gone for good, so that it no longer holds up the trimming of the feed. One that still runs makes
+ * itself a new cursor and begins anew. False where there was none.
+ */
 export async function forgetConsumer(sql: ShardSql, consumer: string): Promise<boolean> {
   const { count } = await sql`delete from feed_cursors where consumer = ${consumer}`
   return count === 1

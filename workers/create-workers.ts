@@ -9,12 +9,11 @@ import type { Jobs } from '../jobs/jobs.ts'
 import { createProcessing } from '../jobs/processing.ts'
 import type { QueueClass } from '../jobs/queues.ts'
 import { createFeedConsumer } from '../ledger/feed-consumer.ts'
-import { type ConsumerLag, consumerLags } from '../ledger/feed-cursor.ts'
 import { createCounterpartFeed } from '../network/counterpart-feed.ts'
 import type { Counterparts } from '../network/counterparts.ts'
 import type { ShardSql, Store } from '../store/store.ts'
 import type { Webhooks } from '../webhooks/webhooks.ts'
-import { createRelay, relayLag } from './relay.ts'
+import { createRelay } from './relay.ts'
 import { createVerifyLedger, type NewOpsRecord, type VerifyStored } from './verify-ledger.ts'
 import { createWebhookDelivery, type DeliverableRecord } from './webhook-delivery.ts'
 import { createWebhookFanout } from './webhook-fanout.ts'
@@ -40,15 +39,9 @@ export interface WorkersDeps {
   readonly logger: Logger
 }
 
-export interface WorkersHealth {
-  readonly relay: readonly { shard: ShardId; head: number; waiting: boolean }[]
-  readonly consumers: readonly (ConsumerLag & { shard: ShardId })[]
-}
-
 export interface Workers extends Service {
   /** Wakes the relay of this process; what the ledger calls after a commit. */
   nudge(shard: ShardId): void
-  health(): Promise<WorkersHealth>
 }
 
 /** Everything that one process of the role `workers` runs. Any number of such processes share the work. */
@@ -108,17 +101,6 @@ export function createWorkers(deps: WorkersDeps): Workers {
       await counterparts.start()
       stack.use(changes.subscribe({ change: ({ shard }) => wake(shard), reset: wake }))
       await processing.start()
-    },
-    async health() {
-      const lags = await Promise.allSettled(
-        store.shards.map(async (shard) =>
-          (await store.onPrimary(shard, consumerLags)).map((lag) => ({ ...lag, shard })),
-        ),
-      )
-      return {
-        relay: await relayLag(store),
-        consumers: lags.flatMap((result) => (result.status === 'fulfilled' ? result.value : [])),
-      }
     },
     [Symbol.asyncDispose]: () => stack.disposeAsync(),
   }

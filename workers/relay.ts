@@ -4,7 +4,7 @@ import type { Service } from '../core/service.ts'
 import { createWaker, pause, type Waker } from '../core/waker.ts'
 import type { Bus } from '../events/bus.ts'
 import { changesChannel, dirtyChannel, encodeChanges } from '../events/change.ts'
-import { feedBounds, runFeedRound, trimFeed } from '../ledger/feed.ts'
+import { runFeedRound, trimFeed } from '../ledger/feed.ts'
 import type { Store } from '../store/store.ts'
 
 export interface Relay extends Service {
@@ -100,17 +100,4 @@ export function createRelay(deps: {
       await Promise.all(loops)
     },
   }
-}
-
-/** For health and metrics: appends that wait for the relay, and where the feed stands. */
-export async function relayLag(store: Store): Promise<{ shard: ShardId; head: number; waiting: boolean }[]> {
-  const results = await Promise.allSettled(
-    store.shards.map((shard) =>
-      store.onPrimary(shard, async (sql) => {
-        const [row] = await sql<{ waiting: boolean }[]>`select exists (select from feed_dirty) as waiting`
-        return { shard, head: (await feedBounds(sql)).head, waiting: row?.waiting ?? false }
-      }),
-    ),
-  )
-  return results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []))
 }

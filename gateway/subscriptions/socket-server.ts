@@ -33,6 +33,15 @@ import { createOutbox, type Outbox } from './outbox.ts'
 export interface SocketServer {
   /** Takes no further connections and closes the open ones with 1001, so that their clients go elsewhere. */
   drain(): Promise<void>
+  load(): ConnectionLoad
+}
+
+/** What clients that hold a connection cost at this moment. */
+export interface ConnectionLoad {
+  readonly connections: number
+  readonly subscriptions: number
+  /** Written and not yet taken by the network. */
+  readonly bufferedBytes: number
 }
 
 interface Connection {
@@ -265,6 +274,15 @@ export function createSocketServer(deps: {
   })
 
   return {
+    load() {
+      let subscriptions = 0
+      let bufferedBytes = 0
+      for (const { socket, streams } of open) {
+        subscriptions += streams.size
+        bufferedBytes += socket.bufferedAmount
+      }
+      return { connections: open.size, subscriptions, bufferedBytes }
+    },
     async drain() {
       draining = true
       stopListening()

@@ -14,6 +14,7 @@ import { formatAll, sendError, sendFormatted } from '../http/send-error.ts'
 import type { GatewayLimits } from '../limits.ts'
 import type { Operations, Started } from '../operations.ts'
 import { requestIdOf } from '../request-scope.ts'
+import type { ConnectionLoad } from './socket-server.ts'
 
 /**
  * Operations as event streams: graphql-sse's "distinct connections" protocol, with event ids. The id of an event is its
@@ -23,9 +24,11 @@ import { requestIdOf } from '../request-scope.ts'
 export interface StreamRoutes {
   /** Ends the open streams; their clients connect again elsewhere and resume. */
   drain(): Promise<void>
+  load(): ConnectionLoad
 }
 
 interface Open {
+  readonly raw: ServerResponse
   readonly principal: Principal
   end(reason: AppError): void
   readonly done: Promise<void>
@@ -144,7 +147,7 @@ export function addStreamRoutes(
     }
     const { events } = started
     const finished = Promise.withResolvers<void>()
-    const entry: Open = { principal, end: (reason) => events.end(reason), done: finished.promise }
+    const entry: Open = { raw, principal, end: (reason) => events.end(reason), done: finished.promise }
     open.add(entry)
     const onClose = (): void => events.end()
     raw.once('close', onClose)
@@ -173,6 +176,11 @@ export function addStreamRoutes(
   }
 
   return {
+    load() {
+      let bufferedBytes = 0
+      for (const { raw } of open) bufferedBytes += raw.writableLength
+      return { connections: open.size, subscriptions: open.size, bufferedBytes }
+    },
     async drain() {
       stopListening()
       const all = [...open]

@@ -72,6 +72,8 @@ export interface Objects {
   Company: unknown
   CreateApiKeyPayload: unknown
   CreateWebhookPayload: unknown
+  Feed: unknown
+  FeedConsumer: unknown
   Job: unknown
   Pool: unknown
   Queue: unknown
@@ -103,6 +105,20 @@ export interface Resolvers<Context, O extends Objects> {
   CreateWebhookPayload?: {
     webhook?: Resolver<O['CreateWebhookPayload'], Record<string, never>, Context, O['Webhook']>
     secret?: Resolver<O['CreateWebhookPayload'], Record<string, never>, Context, string>
+  }
+  Feed?: {
+    shard?: Resolver<O['Feed'], Record<string, never>, Context, string>
+    head?: Resolver<O['Feed'], Record<string, never>, Context, number>
+    kept?: Resolver<O['Feed'], Record<string, never>, Context, number>
+    waiting?: Resolver<O['Feed'], Record<string, never>, Context, number>
+    consumers?: Resolver<O['Feed'], Record<string, never>, Context, readonly O['FeedConsumer'][]>
+  }
+  FeedConsumer?: {
+    name?: Resolver<O['FeedConsumer'], Record<string, never>, Context, string>
+    behind?: Resolver<O['FeedConsumer'], Record<string, never>, Context, number>
+    behindMs?: Resolver<O['FeedConsumer'], Record<string, never>, Context, number>
+    failures?: Resolver<O['FeedConsumer'], Record<string, never>, Context, number>
+    lastError?: Resolver<O['FeedConsumer'], Record<string, never>, Context, string | null>
   }
   Job?: {
     id?: Resolver<O['Job'], Record<string, never>, Context, string>
@@ -136,6 +152,7 @@ export interface Resolvers<Context, O extends Objects> {
   Query: {
     shards: Resolver<unknown, Record<string, never>, Context, readonly O['Shard'][]>
     queues: Resolver<unknown, Record<string, never>, Context, readonly O['Queue'][]>
+    feeds: Resolver<unknown, Record<string, never>, Context, readonly O['Feed'][]>
     jobs: Resolver<unknown, QueryJobsArgs, Context, readonly O['Job'][]>
     job: Resolver<unknown, QueryJobArgs, Context, O['Job'] | null>
     apiKeys: Resolver<unknown, QueryApiKeysArgs, Context, readonly O['ApiKey'][]>

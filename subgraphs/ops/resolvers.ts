@@ -7,6 +7,7 @@ import type { JobFollower } from '../../jobs/follow-job.ts'
 import type { Job } from '../../jobs/job.ts'
 import type { Jobs, QueueCounts } from '../../jobs/jobs.ts'
 import type { QueueClass as JobClass } from '../../jobs/queues.ts'
+import { type ConsumerLag, type FeedLag, feedLags } from '../../ledger/feed-lag.ts'
 import type { Ledger } from '../../ledger/ledger.ts'
 import { lockCompany } from '../../network/lock-company.ts'
 import type { JobState, Objects, QueueClass, Resolvers } from '../../schema/generated/ops.ts'
@@ -23,6 +24,8 @@ interface OpsObjects extends Objects {
   Company: { id: CompanyId }
   CreateApiKeyPayload: { apiKey: KeyInfo; key: string }
   CreateWebhookPayload: { webhook: Webhook; secret: string }
+  Feed: FeedLag & { shard: string }
+  FeedConsumer: ConsumerLag
   Job: Job
   Queue: QueueCounts
   Pool: PoolStats
@@ -54,6 +57,10 @@ export function createOpsResolvers(deps: {
       queues: (_, _args, { principal }) => {
         authorize(principal, 'ops.read')
         return jobs.counts()
+      },
+      feeds: (_, _args, { principal, scope }) => {
+        authorize(principal, 'ops.read')
+        return feedLags(store, scope)
       },
       jobs: (_, { first, queue, state }, { principal }) => {
         authorize(principal, 'job.read')
@@ -131,6 +138,10 @@ export function createOpsResolvers(deps: {
       companyId: ({ companyId }) => companyId ?? null,
       createdAt: ({ createdAt }) => createdAt.toISOString(),
       revokedAt: ({ revokedAt }) => revokedAt?.toISOString() ?? null,
+    },
+    FeedConsumer: {
+      name: ({ consumer }) => consumer,
+      behindMs: ({ behindMs }) => Math.round(behindMs),
     },
     Job: {
       queue: ({ queue }) => queue.toUpperCase() as QueueClass,

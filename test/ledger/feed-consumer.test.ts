@@ -2,8 +2,9 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { CompanyId, ShardId } from '../../core/ids.ts'
 import { silentLogger } from '../../core/log.ts'
 import { createFeedConsumer } from '../../ledger/feed-consumer.ts'
-import { consumerLags, forgetConsumer } from '../../ledger/feed-cursor.ts'
-import { type FeedRow, runFeedRound } from '../../ledger/feed.ts'
+import { advanceCursor, forgetConsumer } from '../../ledger/feed-cursor.ts'
+import { feedLag } from '../../ledger/feed-lag.ts'
+import { type FeedRow, runFeedRound, trimFeed } from '../../ledger/feed.ts'
 import type { Store } from '../../store/store.ts'
 import { eventually, type Fixture, openFixture, someCompany } from '../support/feed.ts'
 
@@ -42,8 +43,8 @@ function consumer(
 
 const begun = (name: string): Promise<void> =>
   eventually(async () => {
-    const lags = await Promise.all(store.shards.map((shard) => store.onPrimary(shard, consumerLags)))
-    expect(lags.every((lag) => lag.some((entry) => entry.consumer === name))).toBe(true)
+    const lags = await Promise.all(store.shards.map((shard) => store.onPrimary(shard, feedLag)))
+    expect(lags.every(({ consumers }) => consumers.some((entry) => entry.consumer === name))).toBe(true)
   })
 
 describe('a durable consumer', () => {
@@ -87,7 +88,7 @@ describe('a durable consumer', () => {
     await append(company, 'a')
     await eventually(() => expect(healthySaw.filter((id) => id === company).length).toBe(2))
     await eventually(async () => {
-      const lags = await store.onPrimary(shard, consumerLags)
+      const { consumers: lags } = await store.onPrimary(shard, feedLag)
       expect(lags.find((lag) => lag.consumer === failing.name)).toMatchObject({
         behind: 2,
         lastError: 'Error: the far end is down',
@@ -102,7 +103,7 @@ describe('a durable consumer', () => {
     await eventually(() => expect(tries).toBeGreaterThan(2))
     broken = false
     await eventually(async () => {
-      const lags = await store.onPrimary(shard, consumerLags)
+      const { consumers: lags } = await store.onPrimary(shard, feedLag)
       expect(lags.find((lag) => lag.consumer === failing.name)).toMatchObject({
         behind: 0,
         failures: 0,
@@ -153,12 +154,9 @@ describe('a durable consumer', () => {
     )
     await append(company, 'a')
     await eventually(() => expect(seen).toEqual([0]), 4_000)
-    const { count } = await store.onPrimary(
-      shard,
-      (sql) => sql`
-      update feed_cursors set position = 0 where consumer = ${name} and owner = 'the dead'`,
-    )
-    expect(count).toBe(0)
+    expect(await store.onPrimary(shard, (sql) => advanceCursor(sql, name, 'the dead', 1_000_000, 4_000))).toBe(false)
+    await append(company, 'b')
+    await eventually(() => expect(seen).toEqual([0, 1]))
   })
 
   test('is run by one of the processes that offer it at a time', async () => {
@@ -186,13 +184,40 @@ describe('a durable consumer', () => {
     expect(most).toBe(1)
   })
 
-  test('can be forgotten, so that it holds up the feed no more', async () => {
-    const shard = store.shards[0]!
+  test('that is gone holds up the trimming of the feed until it is forgotten', async () => {
+    const company = someCompany()
+    const shard = store.shardOf(company)
     const gone = consumer(async () => undefined)
     await gone.start()
     await begun(gone.name)
     await gone[Symbol.asyncDispose]()
+    await append(company, 'a')
+    const { head } = await store.onPrimary(shard, feedLag)
+    const trim = () => store.onPrimary(shard, (sql) => trimFeed(sql, { keepMs: 0, limit: 10_000 }))
+    const others = (await store.onPrimary(shard, feedLag)).consumers.filter(({ consumer: name }) => name !== gone.name)
+    for (const { consumer: name } of others) await store.onPrimary(shard, (sql) => forgetConsumer(sql, name))
+    await trim()
+    expect(await store.onPrimary(shard, feedLag)).toMatchObject({ head, kept: 1 })
     expect(await store.onPrimary(shard, (sql) => forgetConsumer(sql, gone.name))).toBe(true)
+    expect(await trim()).toBe(1)
+    expect(await store.onPrimary(shard, feedLag)).toEqual({ head, kept: 0, waiting: 0, consumers: [] })
     expect(await store.onPrimary(shard, (sql) => forgetConsumer(sql, gone.name))).toBe(false)
+  })
+
+  test('that is forgotten while it runs begins anew and misses nothing from then on', async () => {
+    const company = someCompany()
+    const shard = store.shardOf(company)
+    const seen: number[] = []
+    await using running = consumer(async (_shard, rows) => {
+      seen.push(...rows.filter((row) => row.companyId === company).map((row) => row.from))
+    })
+    await running.start()
+    await begun(running.name)
+    await append(company, 'a')
+    await eventually(() => expect(seen).toEqual([0]))
+    expect(await store.onPrimary(shard, (sql) => forgetConsumer(sql, running.name))).toBe(true)
+    await begun(running.name)
+    await append(company, 'b')
+    await eventually(() => expect(seen).toEqual([0, 1]))
   })
 })

@@ -136,3 +136,13 @@ test('a stream ticket is given to whoever has a key', async () => {
   })
   expect(answer.data).toMatchObject({ createStreamTicket: { ticket: expect.stringMatching(/^lwtp_/) as string } })
 })
+
+test('the feed of each shard and who follows it is for administrators to see', async () => {
+  const query = '{ feeds { shard head kept waiting consumers { name behind behindMs failures lastError } } }'
+  const seen = await world.inProcess('ops', query, { as: admin })
+  expect(seen.codes).toEqual([])
+  const feeds = seen.data['feeds'] as unknown as { shard: string; head: number; kept: number; waiting: number }[]
+  expect(feeds.map(({ shard }) => shard)).toEqual(world.store.shards)
+  for (const { head, kept } of feeds) expect(head).toBeGreaterThanOrEqual(kept)
+  expect((await world.inProcess('ops', query, { as: companyKey('owner-0') })).codes).toEqual(['FORBIDDEN'])
+})

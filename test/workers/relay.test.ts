@@ -11,9 +11,10 @@ import { createFollower } from '../../events/follow.ts'
 import { createMemoryBus } from '../../events/memory-bus.ts'
 import { createPostgresBus } from '../../events/postgres-bus.ts'
 import { runFeedRound } from '../../ledger/feed.ts'
+import { feedLags } from '../../ledger/feed-lag.ts'
 import type { LedgerRecord } from '../../ledger/ledger.ts'
 import { createMover } from '../../store/move/mover.ts'
-import { createRelay, relayLag } from '../../workers/relay.ts'
+import { createRelay } from '../../workers/relay.ts'
 import { eventually, type Fixture, openFixture, readPage, someCompany } from '../support/feed.ts'
 import { startLive } from '../support/live.ts'
 
@@ -77,6 +78,7 @@ describe('the relay', () => {
       fileURLToPath(new URL('../support/lock-holder.ts', import.meta.url)),
       target.href,
     ])
+    using _killed = { [Symbol.dispose]: () => void holder.kill('SIGKILL') }
     await once(holder.stdout, 'data')
     await fixture.append(company, ['a'])
     const end = new AbortController()
@@ -86,7 +88,7 @@ describe('the relay', () => {
     await eventually(() => expect(seen).toEqual([0]))
     // The ledger itself can be replayed, but what comes now is told by the relay alone.
     await fixture.append(company, ['b'])
-    expect(await relayLag(store)).toContainEqual(expect.objectContaining({ shard, waiting: true }))
+    expect(await feedLags(store)).toContainEqual(expect.objectContaining({ shard, waiting: 2 }))
     expect(seen).toEqual([0])
     const killed = performance.now()
     holder.kill('SIGKILL')
