@@ -152,7 +152,7 @@ export function createKeyRing(deps: {
     try {
       await refresh()
     } catch (error) {
-      logger.warn({ err: error }, 'API keys could not be refreshed; going on with the copy in memory')
+      logger.warn({ error }, 'API keys could not be refreshed; going on with the copy in memory')
     }
   }
 

@@ -51,7 +51,7 @@ export function createRedisRateLimiter(deps: {
         const scope = charges[refused - 1]?.scope
         return scope === undefined ? admitted : { admitted: false, scope, retryAfterMs: Number(waitMs) }
       } catch (error) {
-        logger.debug({ err: error }, 'rates could not be asked for; this process decides alone')
+        logger.debug({ error }, 'rates could not be asked for; this process decides alone')
         return fallback.take(charges)
       } finally {
         clearTimeout(timer)

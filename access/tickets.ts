@@ -58,7 +58,7 @@ export function createTickets(deps: {
           await store.put(hashSecret(ticket), JSON.stringify(principal), lifetimeMs)
           return { ticket, expiresAt }
         } catch (error) {
-          logger.warn({ err: error, store: letter }, 'a stream ticket could not be stored; trying the next store')
+          logger.warn({ error, store: letter }, 'a stream ticket could not be stored; trying the next store')
         }
       }
       throw new AppError('OVERLOADED', 'No stream ticket can be made just now. Try again.')

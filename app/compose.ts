@@ -50,7 +50,7 @@ import { type Config, keysDirectory, roles } from './config.ts'
 import { createImportTarget } from './import/ledger-target.ts'
 import type { ImportTarget } from './import/run-import.ts'
 import { newWrappingKey, storedSecret, wrappingKeyBytes } from './secrets.ts'
-import { openSigning } from './signing.ts'
+import { openSigning, type Signing } from './signing.ts'
 import { openServers, type Servers } from './servers.ts'
 import { composeShards } from './shards.ts'
 import { supergraphSource } from './supergraph.ts'
@@ -182,8 +182,9 @@ export async function compose(deps: ComposeDeps): Promise<App> {
     logger,
   })
 
-  const { keyring, signer } = stack.use(openSigning({ config, store, logger }))
-  const proving = { proofs: createProofs({ store, signer }), keyring, wrappingKey: data.wrappingKey }
+  // Only who signs has a checkpoint key, and only who asks or is asked over HTTP one that says who asks.
+  let opened: Signing | undefined
+  const signing = (): Signing => (opened ??= stack.use(openSigning({ config, store, logger })))
 
   const resolvers: Record<SubgraphName, () => object> = {
     companies: () =>
@@ -194,7 +195,11 @@ export async function compose(deps: ComposeDeps): Promise<App> {
         users: createUserCommands({ ledger }),
         follower,
       }),
-    records: () => createRecordsResolvers({ store, ledger, follower, proving }),
+    records: () => {
+      const { keyring, signer } = signing()
+      const proving = { proofs: createProofs({ store, signer }), keyring, wrappingKey: data.wrappingKey }
+      return createRecordsResolvers({ store, ledger, follower, proving })
+    },
     ops: () => createOpsResolvers({ store, ledger, jobs, jobFollower, webhooks, tickets, keys }),
   }
   const hosts = subgraphNames
@@ -203,6 +208,7 @@ export async function compose(deps: ComposeDeps): Promise<App> {
   const subgraphs = Object.fromEntries(hosts.map(({ name, execute }) => [name, execute]))
 
   if (config.roles.has('workers')) {
+    const { keyring, signer } = signing()
     await started(createCheckpointFollower({ store, signer, logger }))
     const { mover, rebalancer } = composeShards({ store, bus, shards: servers.shards, logger })
     await started(createCompanyMover({ mover, rebalancer, logger }))
@@ -217,7 +223,7 @@ export async function compose(deps: ComposeDeps): Promise<App> {
         counterparts: createCounterparts({ store, ledger, logger }),
         readRecord,
         verify: verifyStoredWith({ store, keyring, wrappingKey: data.wrappingKey }),
-        append: (companyId, record) => ledger.append(companyId, { records: [record] }),
+        append: (companyId, record) => ledger.change(companyId, async () => ({ value: undefined, records: [record] })),
         disableWebhook: disableWebhook(ledger, webhooks),
         allowPrivateWebhooks: config.webhooksAllowPrivate,
         logger,
@@ -226,17 +232,13 @@ export async function compose(deps: ComposeDeps): Promise<App> {
     data.relay.nudge = (shard) => workers.nudge(shard)
   }
 
-  const principalKey = await storedSecret(
-    'principal-signing',
-    config.keys.principalSigning,
-    keysDirectory(config),
-    newPrincipalKey,
-  )
+  const principalKey = (): Promise<string> =>
+    storedSecret('principal-signing', config.keys.principalSigning, keysDirectory(config), newPrincipalKey)
   signal.throwIfAborted()
   const urls: string[] = []
   if (config.roles.has('gateway')) {
     const ours = config.supergraph === undefined
-    const principals = createPrincipalSigner({ privateKey: principalKey })
+    const principals = createPrincipalSigner({ privateKey: await principalKey() })
     const sharing = createSharing({ queries: true, reads: true })
     const route = use(
       createRoute({
@@ -270,7 +272,7 @@ export async function compose(deps: ComposeDeps): Promise<App> {
         ...(ours ? { caching: { cache, changes, epoch: () => store.epoch() } } : {}),
         feed: createOutsideFeed({ store, changes, logger, readPage }),
         readPublished: (companyId, path) => readPublished(store, companyId, path),
-        checkReady: () => readiness({ store, changes, gateway }),
+        checkReady: () => readiness({ store, changes, gateway, cache }),
         logger,
         host: config.host,
         port: config.port,
@@ -287,8 +289,8 @@ export async function compose(deps: ComposeDeps): Promise<App> {
     // After listening: a start that fails for its port must not have shown the only key.
     const { created } = await ensureAdminKey({ catalog: store.catalog })
     if (created !== undefined) out.write(`administrator's API key, shown only now: ${created}\n`)
-  } else {
-    const verifier = createPrincipalVerifier({ keys: [principalKey] })
+  } else if (hosts.length > 0) {
+    const verifier = createPrincipalVerifier({ keys: [await principalKey()] })
     for (const [index, host] of hosts.entries()) {
       const port = config.port === 0 ? 0 : config.port + index
       const ready = (): Promise<boolean> => shardsAnswer(store)

@@ -1,7 +1,8 @@
 import { randomBytes, randomUUID } from 'node:crypto'
-import { link, mkdir, readFile, unlink, writeFile } from 'node:fs/promises'
+import { link, readFile, unlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { AppError } from '../core/errors.ts'
+import { makeDirectory } from './embedded/data-directory.ts'
 
 /**
  * One line of secret text: from configuration, else from `<name>.key` in the directory, made there at first start with mode
@@ -17,7 +18,7 @@ export async function storedSecret(
   const file = join(directory, `${name}.key`)
   const known = await readIfThere(file)
   if (known !== undefined) return known
-  await mkdir(directory, { recursive: true, mode: 0o700 })
+  makeDirectory(directory, 0o700)
   const draft = `${file}.${randomUUID()}`
   await writeFile(draft, `${make()}\n`, { mode: 0o600, flag: 'wx' })
   try {

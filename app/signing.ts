@@ -4,6 +4,7 @@ import { createCheckpointSigner, type CheckpointSigner } from '../ledger/checkpo
 import { catalogSignerState, fileSignerState } from '../ledger/checkpoints/signer-state.ts'
 import { type Keyring, loadOrCreateKeyring, parseKeyring } from '../ledger/proof/keyring.ts'
 import type { Store } from '../store/store.ts'
+import { makeDirectory } from './embedded/data-directory.ts'
 import { type Config, keysDirectory } from './config.ts'
 
 export interface Signing extends Disposable {
@@ -17,6 +18,7 @@ export interface Signing extends Disposable {
  */
 export function openSigning(deps: { config: Config; store: Store; logger: Logger }): Signing {
   const { config, store, logger } = deps
+  makeDirectory(keysDirectory(config), 0o700)
   const keyring =
     config.keys.checkpoint === undefined
       ? loadOrCreateKeyring(join(keysDirectory(config), 'checkpoint.key'), config.deployment)

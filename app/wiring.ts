@@ -1,4 +1,5 @@
 import { Redis } from 'ioredis'
+import type { AnswerCache } from '../cache/answer-cache.ts'
 import type { ChangeStream } from '../events/change-stream.ts'
 import type { FederatedGateway } from '../gateway/executor/gateway.ts'
 import type { PartHealth, Readiness } from '../gateway/http/health.ts'
@@ -10,6 +11,7 @@ import type { ReadPage } from '../events/follow.ts'
 import type { Store } from '../store/store.ts'
 import type { Webhooks } from '../webhooks/webhooks.ts'
 import type { WorkersDeps } from '../workers/create-workers.ts'
+import { ownSource } from '../ledger/own-records.ts'
 
 /** Where one part's port meets another part's function. Nothing here decides anything. */
 
@@ -52,7 +54,7 @@ export function disableWebhook(ledger: Ledger, webhooks: Webhooks): WorkersDeps[
     await ledger.change(companyId, async (tx) => {
       const webhook = await webhooks.setEnabled(tx, companyId, webhookId, false, reason)
       const data = { webhook: webhookId, reason }
-      const record = { kind: 'webhook.disabled', source: 'ledgerway', stream: `webhook/${webhookId}`, data }
+      const record = { kind: 'webhook.disabled', source: ownSource, stream: `webhook/${webhookId}`, data }
       return { value: undefined, records: webhook === undefined ? [] : [record] }
     })
   }
@@ -90,8 +92,9 @@ export async function readiness(deps: {
   store: Store
   changes: ChangeStream
   gateway: FederatedGateway
+  cache: AnswerCache
 }): Promise<Readiness> {
-  const { store, changes, gateway } = deps
+  const { store, changes, gateway, cache } = deps
   const scope = { deadlineMs: Date.now() + 1_500 }
   const [answers, lags] = await Promise.all([store.broadcast((sql) => sql`select 1`, scope), feedLags(store, scope)])
   const { refused, supergraphId } = gateway.health()
@@ -104,6 +107,7 @@ export async function readiness(deps: {
     ...Object.fromEntries(answers.map(({ shard, ok }) => [`shard ${shard}`, { ok }])),
     bus: { ok: bus, ...(bus ? {} : { detail: 'events arrive by polling, later' }) },
     feed: feedHealth(lags, unreachable),
+    cache: { ok: cache.healthy(), ...(cache.healthy() ? {} : { detail: 'answers are not cached' }) },
   }
   return { ready: supergraphId !== undefined && answers.every(({ ok }) => ok), parts }
 }

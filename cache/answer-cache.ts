@@ -59,6 +59,8 @@ export interface AnswerCache extends AsyncDisposable {
   invalidate(tags: readonly string[], position?: PositionToken): Promise<void>
   /** Everything: for when invalidations may have been missed. */
   clear(): Promise<void>
+  /** Whether it is used: not while its server does not answer, or has not been told of what became invalid. */
+  healthy(): boolean
 }
 
 /** On every answer, and invalidated by `clear`. */

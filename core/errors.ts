@@ -81,6 +81,11 @@ export class AppError extends Error {
   }
 }
 
+/** The one form of this refusal: `extensions.limit` says how many there may be. */
+export function listTooLong(message: string, limit: number, details: Readonly<Record<string, unknown>> = {}): AppError {
+  return new AppError('LIST_TOO_LONG', message, { details: { ...details, limit } })
+}
+
 /** Narrows anything thrown; with a code, only errors of that code. */
 export function isAppError(error: unknown, code?: ErrorCode): error is AppError {
   return error instanceof AppError && (code === undefined || error.code === code)

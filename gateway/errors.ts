@@ -19,7 +19,7 @@ export function createErrorFormatter(deps: { logger: Logger; passForeign?: boole
       const known = describe(error, passForeign)
       const place = error instanceof GraphQLError ? placeOf(error) : {}
       if (known !== undefined) return { message: known.message, ...place, extensions: known.extensions }
-      logger.error({ requestId, err: error }, 'an operation failed with an error that clients are not shown')
+      logger.error({ requestId, error }, 'an operation failed with an error that clients are not shown')
       return {
         message: 'Something went wrong on the server. Its log names it by this request id.',
         ...place,

@@ -7,7 +7,7 @@ import {
   type OperationDefinitionNode,
   typeFromAST,
 } from 'graphql'
-import { AppError } from '../core/errors.ts'
+import { listTooLong } from '../core/errors.ts'
 
 /**
  * Refuses lists in variables that are longer than `maxItems`, before anything is done for each of their items. What a
@@ -36,9 +36,7 @@ function check(type: GraphQLInputType, value: unknown, path: string, maxItems: n
   } else if (isListType(type)) {
     if (!Array.isArray(value)) return check(type.ofType, value, path, maxItems)
     if (value.length > maxItems) {
-      throw new AppError('LIST_TOO_LONG', `The list ${path} has ${value.length} items; the limit is ${maxItems}.`, {
-        details: { path, limit: maxItems },
-      })
+      throw listTooLong(`The list ${path} has ${value.length} items; the limit is ${maxItems}.`, maxItems, { path })
     }
     value.forEach((item, index) => check(type.ofType, item, `${path}[${index}]`, maxItems))
   } else if (isInputObjectType(type)) {

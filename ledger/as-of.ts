@@ -1,4 +1,5 @@
-import { AppError } from '../core/errors.ts'
+import { AppError, listTooLong } from '../core/errors.ts'
+import { pageSize } from '../core/page-size.ts'
 import type { CompanyId } from '../core/ids.ts'
 import type { ShardSql } from '../store/store.ts'
 import { readCheckpoints } from './checkpoints/read.ts'
@@ -59,14 +60,7 @@ export async function readState(
   size: number,
   page: { first: number; after?: string | null | undefined },
 ): Promise<{ records: LedgerRecord[]; hasMore: boolean }> {
-  if (!Number.isSafeInteger(page.first) || page.first < 1) {
-    throw new AppError('BAD_USER_INPUT', '"first" is a whole number from 1.')
-  }
-  if (page.first > maxStreamsPerPage) {
-    throw new AppError('LIST_TOO_LONG', `A page has at most ${maxStreamsPerPage} streams.`, {
-      details: { limit: maxStreamsPerPage },
-    })
-  }
+  pageSize(page.first, { most: maxStreamsPerPage })
   const rows = await sql<RecordRow[]>`
     with recursive streams (stream) as (
       (select stream from ledger_records
@@ -96,9 +90,7 @@ export async function missingStreams(
   required: readonly string[],
 ): Promise<string[]> {
   if (required.length > maxStreamsPerPage) {
-    throw new AppError('LIST_TOO_LONG', `At most ${maxStreamsPerPage} streams can be required.`, {
-      details: { limit: maxStreamsPerPage },
-    })
+    throw listTooLong(`At most ${maxStreamsPerPage} streams can be required.`, maxStreamsPerPage)
   }
   if (required.length === 0) return []
   const rows = await sql<{ stream: string }[]>`

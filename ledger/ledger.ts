@@ -45,8 +45,8 @@ export interface Ledger {
     scope?: StoreScope,
   ): Promise<{ value: T } & Appended>
   /**
-   * An append of a caller's records, all of them or none, sent together with concurrent ones to the same ledger. Kinds
-   * that start with `ledger.` or `relationship.` are refused. @throws AppError NOT_FOUND (no such ledger) | OVERLOADED
+   * An append of a caller's records, all of them or none, sent together with concurrent ones to the same ledger. What
+   * only Ledgerway writes (`own-records.ts`) is refused. @throws AppError NOT_FOUND (no such ledger) | OVERLOADED
    */
   append(companyId: CompanyId, input: ToAppend, scope?: StoreScope): Promise<Appended>
 }

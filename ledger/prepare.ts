@@ -1,6 +1,7 @@
-import { AppError, isAppError } from '../core/errors.ts'
+import { AppError, isAppError, listTooLong } from '../core/errors.ts'
 import { canonicalPayload } from '../core/json/canonical.ts'
 import { headerParts } from './entry.ts'
+import { isOwnKind, ownSource } from './own-records.ts'
 import { maxRecordsPerAppend, type LedgerLimits } from './limits.ts'
 import type { Expectation, NewRecord } from './record.ts'
 import { parseTime } from '../core/time.ts'
@@ -30,9 +31,8 @@ const kindPattern = /^[A-Za-z0-9][A-Za-z0-9._:/-]{0,99}$/
 /** Line feeds separate values on the wire to the database, and control characters have no place in a name. */
 // oxlint-disable-next-line no-control-regex
 const namePattern = /^[^\u0000-\u001f\u007f]{1,200}$/u
-const internalKinds = ['ledger.', 'relationship.']
 
-/** `caller` for what came from outside, which may not speak for the ledger or for an agreement's other side. */
+/** `caller` for what came from outside, which may not speak for Ledgerway. */
 export type Origin = 'caller' | 'internal'
 
 /** @throws AppError BAD_USER_INPUT | LIST_TOO_LONG | PAYLOAD_TOO_LARGE | JSON_*, with the place in `details.path` */
@@ -45,9 +45,10 @@ export function prepareItem(
   if (records.length === 0) throw new AppError('BAD_USER_INPUT', 'An append has at least one record.')
   // What Ledgerway itself appends follows from what callers sent, and one erasure may concern many records.
   if ((origin === 'caller' && records.length > maxRecordsPerAppend) || expected.length > maxRecordsPerAppend) {
-    throw new AppError('LIST_TOO_LONG', `An append has at most ${maxRecordsPerAppend} records and expected versions.`, {
-      details: { limit: maxRecordsPerAppend },
-    })
+    throw listTooLong(
+      `An append has at most ${maxRecordsPerAppend} records and expected versions.`,
+      maxRecordsPerAppend,
+    )
   }
   let bytes = 0
   const prepared = records.map((record, index) => {
@@ -69,10 +70,9 @@ function prepareRecord(record: NewRecord, origin: Origin, limits: LedgerLimits):
     throw refusal('kind', 'kind is 1 to 100 of A-Z, a-z, 0-9 and ._:/-, beginning with a letter or digit.')
   }
   if (origin === 'caller') {
-    const reserved = internalKinds.find((prefix) => record.kind.startsWith(prefix))
-    if (reserved !== undefined) {
-      throw refusal('kind', `Kinds that start with "${reserved}" are written by Ledgerway itself.`)
-    }
+    if (isOwnKind(record.kind))
+      throw refusal('kind', `Records of the kind "${record.kind}" are written by Ledgerway alone.`)
+    if (record.source === ownSource) throw refusal('source', `The source "${ownSource}" is Ledgerway itself.`)
   }
   const payloadLimits = { maxBytes: limits.maxPayloadBytes, maxDepth: limits.maxDepth }
   const fields = {

@@ -8,6 +8,7 @@ import { originOf } from './entry.ts'
 import type { Ledger } from './ledger.ts'
 import { entryOfRow, type EntryRow } from './proofs.ts'
 import { parseTilePath, widthOf } from './tile-math.ts'
+import { ownSource } from './own-records.ts'
 
 /**
  * Publishes a ledger for everybody to follow, or takes that back: hashes and entries, never payloads. The decision is a
@@ -31,7 +32,7 @@ export async function publishLedger(
       if (head.published === published) return { value: null, records: [] }
       await tx`update ledger_heads set published = ${published} where company_id = ${companyId}`
       const kind = published ? 'ledger.published' : 'ledger.unpublished'
-      return { value: null, records: [{ kind, source: 'ledgerway', stream: 'publication', data: {}, actor }] }
+      return { value: null, records: [{ kind, source: ownSource, stream: 'publication', data: {}, actor }] }
     },
     scope,
   )

@@ -1,4 +1,5 @@
-import { AppError } from '../core/errors.ts'
+import { AppError, listTooLong } from '../core/errors.ts'
+import { pageSize } from '../core/page-size.ts'
 import { recordId, type CompanyId } from '../core/ids.ts'
 import type { ShardSql } from '../store/store.ts'
 import { unpack } from './pack.ts'
@@ -83,19 +84,15 @@ export async function readRecordPages(
 ): Promise<RecordPage[]> {
   const backwards = page.last != null
   const count = page.last ?? page.first ?? 0
-  if ((page.first != null && backwards) || !Number.isSafeInteger(count) || count < 1) {
-    throw new AppError('BAD_USER_INPUT', 'A page takes either "first" or "last", a whole number from 1.')
-  }
-  if (count > maxPage) {
-    throw new AppError('LIST_TOO_LONG', `A page has at most ${maxPage} records.`, { details: { limit: maxPage } })
-  }
+  if (page.first != null && backwards) throw new AppError('BAD_USER_INPUT', 'A page takes either "first" or "last".')
+  pageSize(count, { name: backwards ? 'last' : 'first', most: maxPage })
   const order = sql.unsafe(backwards ? 'desc' : 'asc')
   const after = page.after ?? -1
   const before = page.before ?? Number.MAX_SAFE_INTEGER
   const { kinds, streams, sources } = page.filter ?? {}
   for (const list of [kinds, streams, sources]) {
     if (list != null && list.length > 100) {
-      throw new AppError('LIST_TOO_LONG', 'A filter has at most 100 values.', { details: { limit: 100 } })
+      throw listTooLong('A filter has at most 100 values.', 100)
     }
   }
   const columns = sql`r.company_id, r.position, r.batch_id, r.kind, r.source, r.stream, r.version, r.header, r.data,

@@ -21,10 +21,10 @@ import {
   unknownSectors,
   updateCompanyRow,
 } from './write-companies.ts'
+import { ownSource } from '../ledger/own-records.ts'
 
-/** The stream that a company's own changes are records of, and their source. */
+/** The stream that a company's own changes are records of. */
 const profileStream = 'profile'
-export const ownSource = 'ledgerway'
 
 export interface Written {
   readonly company: Company

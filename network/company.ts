@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { AppError } from '../core/errors.ts'
+import { AppError, listTooLong } from '../core/errors.ts'
 import type { CompanyId } from '../core/ids.ts'
 
 export interface Identifier {
@@ -109,9 +109,7 @@ export function parseSector(input: { code: string; name: string }): { code: stri
 
 function refuseLongList(identifiers: unknown): void {
   if (Array.isArray(identifiers) && identifiers.length > maxIdentifiers) {
-    throw new AppError('LIST_TOO_LONG', `A company has at most ${maxIdentifiers} identifiers.`, {
-      details: { maximum: maxIdentifiers },
-    })
+    throw listTooLong(`A company has at most ${maxIdentifiers} identifiers.`, maxIdentifiers)
   }
 }
 

@@ -1,5 +1,6 @@
 import type { PendingQuery, Row } from 'postgres'
 import { AppError } from '../core/errors.ts'
+import { pageSize } from '../core/page-size.ts'
 import type { ShardSql, Store, StoreScope } from '../store/store.ts'
 import type { Company } from './company.ts'
 import { allShards, compareBytes, decodeCursor, encodeCursor, mergeSorted } from './merge.ts'
@@ -24,18 +25,7 @@ export interface Page<T> {
   readonly hasNextPage: boolean
 }
 
-const maxPage = 100
 const maxSearchLength = 200
-
-/** @throws AppError LIST_TOO_LONG | BAD_USER_INPUT */
-export function pageSize(first: number | null | undefined, fallback = 20): number {
-  const size = first ?? fallback
-  if (size > maxPage) {
-    throw new AppError('LIST_TOO_LONG', `A page holds at most ${maxPage} entries.`, { details: { maximum: maxPage } })
-  }
-  if (size < 0) throw new AppError('BAD_USER_INPUT', 'first: must not be negative')
-  return size
-}
 
 /** Where a company stands in one total order over all shards. */
 interface Place {

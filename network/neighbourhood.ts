@@ -1,4 +1,4 @@
-import { AppError } from '../core/errors.ts'
+import { AppError, listTooLong } from '../core/errors.ts'
 import type { CompanyId } from '../core/ids.ts'
 import type { Store, StoreScope } from '../store/store.ts'
 import type { RelationshipId } from './relationship.ts'
@@ -39,9 +39,7 @@ export async function readNeighbourhood(
 ): Promise<Neighbourhood> {
   if (depth < 1 || depth > maxDepth) throw new AppError('BAD_USER_INPUT', `depth: 1 to ${maxDepth}`)
   if (limit > maxNodes) {
-    throw new AppError('LIST_TOO_LONG', `A neighbourhood shows at most ${maxNodes} companies.`, {
-      details: { maximum: maxNodes },
-    })
+    throw listTooLong(`A neighbourhood shows at most ${maxNodes} companies.`, maxNodes)
   }
   if (limit < 1) throw new AppError('BAD_USER_INPUT', 'limit: at least 1')
   const distances = new Map<CompanyId, number>([[center, 0]])

@@ -2,7 +2,7 @@ import { z } from 'zod'
 import type { CompanyId } from '../core/ids.ts'
 import type { JsonObject } from '../core/json/canonical.ts'
 import type { NewRecord } from '../ledger/ledger.ts'
-import { ownSource } from './companies.ts'
+import { ownSource } from '../ledger/own-records.ts'
 import { parseRelationshipId, partnerOf, type RelationshipId, type RelationshipParts } from './relationship.ts'
 import { actions, type PlacedAction, type RelationshipAction } from './relationship-rules.ts'
 

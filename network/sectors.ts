@@ -1,4 +1,4 @@
-import { AppError } from '../core/errors.ts'
+import { AppError, listTooLong } from '../core/errors.ts'
 import type { ShardSql, Store, StoreScope } from '../store/store.ts'
 import { parseSector } from './company.ts'
 
@@ -20,9 +20,7 @@ export async function putSectors(
   scope?: StoreScope,
 ): Promise<Sector[]> {
   if (sectors.length > maxSectors) {
-    throw new AppError('LIST_TOO_LONG', `There are at most ${maxSectors} sectors.`, {
-      details: { maximum: maxSectors },
-    })
+    throw listTooLong(`There are at most ${maxSectors} sectors.`, maxSectors)
   }
   const byCode = new Map(sectors.map(parseSector).map((sector) => [sector.code, sector]))
   const all = [...byCode.values()]

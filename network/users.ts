@@ -1,12 +1,13 @@
 import { z } from 'zod'
 import { type Clock, systemClock } from '../core/clock.ts'
-import { AppError } from '../core/errors.ts'
+import { AppError, listTooLong } from '../core/errors.ts'
 import { type CompanyId, parseCompanyId, uuidv7 } from '../core/ids.ts'
 import type { PositionToken } from '../core/position.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import type { ShardSql, ShardTx } from '../store/store.ts'
-import { type ChangedBy, ownSource } from './companies.ts'
+import type { ChangedBy } from './companies.ts'
 import { lockCompany } from './lock-company.ts'
+import { ownSource } from '../ledger/own-records.ts'
 
 const userRoles = ['OWNER', 'MANAGER', 'ACCOUNTANT', 'AUDITOR', 'MEMBER'] as const
 export type UserRole = (typeof userRoles)[number]
@@ -67,7 +68,7 @@ export function createUserCommands(deps: { ledger: Ledger; clock?: Clock }): Use
           const known = (await readUsers(tx, [companyId])).get(companyId) ?? []
           const before = known.find((user) => user.id === userId)
           if (before === undefined && known.length >= maxUsers) {
-            throw new AppError('LIST_TOO_LONG', `A company has at most ${maxUsers} users.`)
+            throw listTooLong(`A company has at most ${maxUsers} users.`, maxUsers)
           }
           const now = new Date(clock.now()).toISOString()
           await tx`

@@ -20,7 +20,7 @@ export function presentError(
   }
   if (cause !== undefined) {
     if (cause.cause !== undefined) {
-      log.logger.warn({ requestId: log.requestId, code: cause.code, err: cause.cause }, 'a resolver failed')
+      log.logger.warn({ requestId: log.requestId, code: cause.code, error: cause.cause }, 'a resolver failed')
     }
     return new GraphQLError(cause.message, { ...place, extensions: { ...cause.details, code: cause.code } })
   }
@@ -29,7 +29,7 @@ export function presentError(
     const extensions = { ...error.extensions, code: error.extensions['code'] ?? fallback }
     return new GraphQLError(error.message, { ...place, extensions })
   }
-  log.logger.error({ requestId: log.requestId, err: error.originalError }, 'a resolver broke')
+  log.logger.error({ requestId: log.requestId, error: error.originalError }, 'a resolver broke')
   return new GraphQLError('Internal server error', { ...place, extensions: { code: 'INTERNAL_SERVER_ERROR' } })
 }
 

@@ -1,5 +1,6 @@
+import { AppError, listTooLong } from '../core/errors.ts'
 import { type Clock, systemClock } from '../core/clock.ts'
-import { AppError } from '../core/errors.ts'
+
 import { type CompanyId, uuidv7 } from '../core/ids.ts'
 import type { ShardSql, ShardTx } from '../store/store.ts'
 import { parseWebhookUrl } from './address-guard.ts'
@@ -28,7 +29,7 @@ export interface WebhooksOptions {
 /** Bounds what one change of a company can set off. */
 const maxPerCompany = 20
 const maxKinds = 50
-const kindPattern = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/
+const kindPattern = /^[A-Za-z0-9][A-Za-z0-9._:/-]{0,99}$/
 /** How long an old secret still signs. */
 const rotationMs = 86_400_000
 
@@ -88,7 +89,7 @@ export function createWebhooks({ wrapper, allowPrivate, clock = systemClock }: W
       const rows = await commandRows()
       // Counted under the company's other inserts: the limit is a bound on work, not an exact promise.
       if ((await rows.countWebhooks(tx, companyId)) >= maxPerCompany)
-        throw new AppError('LIST_TOO_LONG', `A company has at most ${maxPerCompany} webhooks.`)
+        throw listTooLong(`A company has at most ${maxPerCompany} webhooks.`, maxPerCompany)
       const webhookId = uuidv7(clock.now())
       const secret = newWebhookSecret()
       const webhook = await rows.insertWebhook(tx, {
@@ -169,12 +170,16 @@ function required(webhook: Webhook | undefined): Webhook {
 const commandRows = () => import('./webhook-rows.ts')
 
 function parseKinds(kinds: readonly string[]): string[] {
-  if (kinds.length > maxKinds) throw new AppError('LIST_TOO_LONG', `A webhook filters by at most ${maxKinds} kinds.`)
+  if (kinds.length > maxKinds) throw listTooLong(`A webhook filters by at most ${maxKinds} kinds.`, maxKinds)
   const wrong = kinds.find((kind) => !kindPattern.test(kind))
   if (wrong !== undefined) {
-    throw new AppError('BAD_USER_INPUT', 'A kind is 1 to 128 characters of A-Z, a-z, 0-9, ".", "_" and "-".', {
-      details: { field: 'kinds' },
-    })
+    throw new AppError(
+      'BAD_USER_INPUT',
+      'A kind is 1 to 100 of A-Z, a-z, 0-9 and ._:/-, beginning with a letter or digit.',
+      {
+        details: { field: 'kinds' },
+      },
+    )
   }
   return [...new Set(kinds)]
 }

@@ -1,6 +1,7 @@
 import type { CompanyId } from '../core/ids.ts'
 import type { Logger } from '../core/log.ts'
 import type { Processor } from '../jobs/processing.ts'
+import { ownSource } from '../ledger/own-records.ts'
 
 /** What a verification of a stored ledger found. */
 export interface StoredVerification {
@@ -54,7 +55,7 @@ export function createVerifyLedger(deps: {
     const ok = firstBreak === null
     if (!ok) logger.error({ companyId, from, until, firstBreak }, 'a ledger does not verify')
     const data = { from, to: Math.max(until - 1, from), size: until, head, ok }
-    await append(companyId, { kind: 'chain.verified', source: 'ledgerway', stream: 'ops', data, key: `job:${job.id}` })
+    await append(companyId, { kind: 'chain.verified', source: ownSource, stream: 'ops', data, key: `job:${job.id}` })
     return { ok, size: until, from, head, firstBreak }
   }
 }

@@ -1,3 +1,5 @@
+import { mkdirSync, statSync } from 'node:fs'
+import { dirname } from 'node:path'
 import { AppError, isAppError } from '../../core/errors.ts'
 
 /** What the file system answers when the directory, or the disk, is not as a server needs it. */
@@ -13,4 +15,30 @@ export function dataDirectoryError(dataDir: string, error: unknown): unknown {
 export function cannotUse(dataDir: string, cause: unknown): AppError {
   const reason = cause instanceof Error ? cause.message : String(cause)
   return new AppError('CONFIG_INVALID', `The data directory ${dataDir} cannot be used: ${reason}`, { cause })
+}
+
+/**
+ * The directory with its parents. Node's own recursive mkdir never ends where the parent is there and yet nothing can be
+ * made in it (`/proc`), so each is made by itself. @throws AppError CONFIG_INVALID
+ */
+export function makeDirectory(directory: string, mode = 0o777): void {
+  try {
+    makeWithParents(directory, mode)
+  } catch (cause) {
+    throw cannotUse(directory, cause)
+  }
+}
+
+function makeWithParents(directory: string, mode: number): void {
+  const parent = dirname(directory)
+  if (parent !== directory && !isThere(parent)) makeWithParents(parent, mode)
+  try {
+    mkdirSync(directory, { mode })
+  } catch (error) {
+    if (!isThere(directory)) throw error
+  }
+}
+
+function isThere(directory: string): boolean {
+  return statSync(directory, { throwIfNoEntry: false })?.isDirectory() ?? false
 }

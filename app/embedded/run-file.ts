@@ -1,11 +1,10 @@
-import { mkdirSync } from 'node:fs'
 import { readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { z } from 'zod'
 import { AppError } from '../../core/errors.ts'
 import { parseShardId } from '../../core/ids.ts'
-import { cannotUse } from './data-directory.ts'
+import { cannotUse, makeDirectory } from './data-directory.ts'
 import { processStart } from './process-identity.ts'
 
 /** What the CLI and processes with other roles need to reach the servers of a running product. Holds credentials. */
@@ -90,8 +89,8 @@ export async function readRunFile(dataDir: string): Promise<RunFile | undefined>
 }
 
 function openLock(dataDir: string): DatabaseSync {
+  makeDirectory(dataDir)
   try {
-    mkdirSync(dataDir, { recursive: true })
     return new DatabaseSync(join(dataDir, 'run.lock'), { timeout: 0 })
   } catch (cause) {
     throw cannotUse(dataDir, cause)

@@ -44,7 +44,7 @@ export async function supervise(options: {
         if (stopping.signal.aborted) return
         logger.warn({ server: name, attempt: failures }, `${name} runs again`)
       } catch (error) {
-        logger.error({ server: name, err: error }, `${name} could not be started`)
+        logger.error({ server: name, error }, `${name} could not be started`)
       }
     }
   }

@@ -91,6 +91,7 @@ export function createMemoryAnswerCache(
       if (position !== undefined) seen = mergePositions(seen, position)
       for (const tag of tags) invalidatedAt.set(tag, count)
     },
+    healthy: () => true,
     async clear() {
       count += 1
       invalidatedAt.set(everything, count)

@@ -95,6 +95,7 @@ function readSeen(fields: readonly string[]): PositionToken {
 
 const tagKeptMs = maxKeptMs + 60_000
 const commandMs = 250
+const warnEveryMs = 60_000
 
 type Answer = [state: string, stamp: [string, string, string[]], text?: string, ageMs?: string, position?: string]
 
@@ -109,12 +110,28 @@ export function createRedisAnswerCache(deps: {
   const prefix = `${deps.prefix}cache:`
   /** An invalidation that Redis was not told of: until it knows, nothing from it may be used. */
   let untold: PositionToken | undefined
+  /** Whether the last command was answered. A Redis under load fails many in a row: they are one line in the log. */
+  let answering = true
+  let warnedAt = Number.NEGATIVE_INFINITY
+
+  function failed(error: unknown): void {
+    answering = false
+    if (performance.now() - warnedAt < warnEveryMs) return
+    warnedAt = performance.now()
+    const reason = error instanceof Error ? error.message : String(error)
+    logger.warn({ reason }, 'Redis does not answer the cache, which is passed by until it does')
+  }
 
   async function run(script: string, keys: readonly string[], args: readonly (string | number)[]): Promise<unknown> {
     const timeout = Promise.withResolvers<never>()
     const timer = setTimeout(() => timeout.reject(new Error(`no answer within ${commandMs} ms`)), commandMs)
     try {
-      return await Promise.race([redis.eval(script, keys.length, ...keys, ...args), timeout.promise])
+      const answer = await Promise.race([redis.eval(script, keys.length, ...keys, ...args), timeout.promise])
+      answering = true
+      return answer
+    } catch (error) {
+      failed(error)
+      throw error
     } finally {
       clearTimeout(timer)
     }
@@ -125,9 +142,8 @@ export function createRedisAnswerCache(deps: {
   async function invalidate(tags: readonly string[], position: PositionToken = noPosition): Promise<void> {
     try {
       await run(invalidateScript, [], [prefix, tagKeptMs, tags.length, ...tags, ...seenFields(position)])
-    } catch (error) {
+    } catch {
       untold = mergePositions(untold ?? noPosition, position)
-      logger.warn({ err: error }, 'the cache could not be told of changes; it is passed by until it is emptied')
     }
   }
 
@@ -156,8 +172,7 @@ export function createRedisAnswerCache(deps: {
             ...(position === '' ? {} : { position: decodePosition(position) }),
           },
         }
-      } catch (error) {
-        logger.debug({ err: error }, 'the cache could not be asked')
+      } catch {
         return { state: 'bypass' }
       }
     },
@@ -169,19 +184,19 @@ export function createRedisAnswerCache(deps: {
       try {
         const args = [prefix, stamp.count, stamp.atMs, tags, position, maxAge, answer.text, maxEntries, lease]
         return (await run(putScript, keysOf(key), args)) === 1
-      } catch (error) {
-        logger.debug({ err: error }, 'an answer could not be cached')
+      } catch {
         return false
       }
     },
     async release(key, lease) {
       try {
         await run(releaseScript, [`${prefix}lease:${key}`], [lease])
-      } catch (error) {
-        logger.debug({ err: error }, 'a lease ends by itself')
+      } catch {
+        // It ends by itself.
       }
     },
     invalidate,
+    healthy: () => answering && untold === undefined && redis.status === 'ready',
     clear: () => invalidate([everything]),
     async [Symbol.asyncDispose]() {},
   }

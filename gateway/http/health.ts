@@ -36,7 +36,7 @@ export function addHealthRoutes(
     try {
       return await Promise.race([deps.check(), late.promise])
     } catch (error) {
-      deps.logger.warn({ err: error }, 'the readiness check failed')
+      deps.logger.warn({ error }, 'the readiness check failed')
       return { ready: false, parts: { check: { ok: false } } }
     } finally {
       clearTimeout(timer)

@@ -117,7 +117,7 @@ export function createSocketServer(deps: {
       else if (isAppError(error, 'RATE_LIMITED') || isAppError(error, 'OVERLOADED')) {
         close(extra, closeCodes.tooManyConnections)
       } else {
-        logger.warn({ err: error }, 'a WebSocket could not be authenticated')
+        logger.warn({ error }, 'a WebSocket could not be authenticated')
         close(extra, closeCodes.internal)
       }
     }
@@ -219,7 +219,7 @@ export function createSocketServer(deps: {
             const text = read(connection, data)
             if (text === undefined) return
             take(text).catch((error: unknown) => {
-              logger.error({ err: error }, 'a WebSocket message could not be handled')
+              logger.error({ error }, 'a WebSocket message could not be handled')
               close(connection, closeCodes.internal)
             })
           })
@@ -230,7 +230,7 @@ export function createSocketServer(deps: {
     socket.on('pong', () => {
       connection.alive = true
     })
-    socket.on('error', (error) => logger.debug({ err: error }, 'a WebSocket failed'))
+    socket.on('error', (error) => logger.debug({ error }, 'a WebSocket failed'))
     socket.once('close', (code, reason) => {
       open.delete(connection)
       connection.place?.[Symbol.dispose]()

@@ -1,8 +1,9 @@
-import { AppError } from '../../core/errors.ts'
+import { AppError, listTooLong } from '../../core/errors.ts'
 import type { CompanyId } from '../../core/ids.ts'
 import type { PositionToken } from '../../core/position.ts'
 import type { ShardTx, StoreScope } from '../../store/store.ts'
 import type { Ledger, NewRecord } from '../ledger.ts'
+import { ownSource } from '../own-records.ts'
 
 export interface Erased {
   /** In order. */
@@ -58,7 +59,7 @@ export async function eraseRecords(
   { actor, scope }: ErasedBy = {},
 ): Promise<Erased> {
   if (positions.length > maxPositions) {
-    throw new AppError('LIST_TOO_LONG', `At most ${maxPositions} records are erased at once.`)
+    throw listTooLong(`At most ${maxPositions} records are erased at once.`, maxPositions)
   }
   const { value, position } = await ledger.change(
     companyId,
@@ -99,5 +100,5 @@ async function lockHead(tx: ShardTx, companyId: CompanyId): Promise<void> {
 }
 
 function erasedRecord(data: { part?: 'private'; position: number }, actor: string | undefined): NewRecord {
-  return { kind: 'ledger.erased', source: 'ledgerway', stream: 'erasures', data, actor }
+  return { kind: 'ledger.erased', source: ownSource, stream: 'erasures', data, actor }
 }

@@ -1,4 +1,4 @@
-import { AppError } from '../../core/errors.ts'
+import { AppError, listTooLong } from '../../core/errors.ts'
 import type { CompanyId } from '../../core/ids.ts'
 import { canonicalJson, type JsonObject } from '../../core/json/canonical.ts'
 import type { PositionToken } from '../../core/position.ts'
@@ -7,6 +7,7 @@ import { textHash } from '../entry.ts'
 import type { Ledger } from '../ledger.ts'
 import { compileSchema } from './compile.ts'
 import { readySchemas } from './ready.ts'
+import { ownSource } from '../own-records.ts'
 
 export interface RegisteredSchema {
   readonly companyId: CompanyId
@@ -58,7 +59,7 @@ export async function registerSchema(
       const [row] = await tx<[{ kinds: number }]>`
         select count(distinct kind)::integer as kinds from ledger_schemas where company_id = ${companyId}`
       if (last === undefined && row.kinds >= maxKinds) {
-        throw new AppError('LIST_TOO_LONG', `A company has schemas for at most ${maxKinds} kinds.`)
+        throw listTooLong(`A company has schemas for at most ${maxKinds} kinds.`, maxKinds)
       }
       const version = (last?.version ?? 0) + 1
       await tx`
@@ -69,7 +70,7 @@ export async function registerSchema(
         records: [
           {
             kind: 'schema.registered',
-            source: 'ledgerway',
+            source: ownSource,
             stream: `schema/${kind}`,
             data: { kind, version, sha256: textHash(text).toString('hex') },
             actor,

@@ -2,7 +2,7 @@ import { authorize } from '../../access/rights.ts'
 import { AppError } from '../../core/errors.ts'
 import { type CompanyId, parseCompanyId, recordId } from '../../core/ids.ts'
 import { countersignaturesOf } from '../../network/countersignatures.ts'
-import { pageSize } from '../../network/list-companies.ts'
+import { pageSize } from '../../core/page-size.ts'
 import { readNeighbourhood } from '../../network/neighbourhood.ts'
 import { parseListing } from '../../network/read-relationships.ts'
 import {

@@ -1,6 +1,7 @@
 import type { KeyInfo, KeyRing } from '../../access/keys.ts'
 import { type Action, actions, allScopes, authorize } from '../../access/rights.ts'
 import { AppError } from '../../core/errors.ts'
+import { pageSize } from '../../core/page-size.ts'
 import { type CompanyId, parseCompanyId } from '../../core/ids.ts'
 import type { Principal } from '../../core/request.ts'
 import type { Store, StoreScope } from '../../store/store.ts'
@@ -29,14 +30,12 @@ export function createApiKeys(deps: { keys: Pick<KeyRing, 'create' | 'revoke' | 
   }
 
   return {
-    list(principal: Principal, companyId: string | null | undefined, first: number): Promise<KeyInfo[]> {
-      if (first > maxKeys) {
-        throw new AppError('LIST_TOO_LONG', `first is at most ${maxKeys}.`, { details: { maximum: maxKeys } })
-      }
+    list(principal: Principal, companyId: string | null | undefined, first?: number | null): Promise<KeyInfo[]> {
+      const count = pageSize(first, { most: maxKeys })
       const own = principal.kind === 'company' ? principal.companyId : undefined
       const asked = companyId == null ? own : parseCompanyId(companyId)
       authorizeFor(principal, 'key.read', asked)
-      return keys.list({ first, ...(asked === undefined ? {} : { companyId: asked }) })
+      return keys.list({ first: count, ...(asked === undefined ? {} : { companyId: asked }) })
     },
 
     async create(

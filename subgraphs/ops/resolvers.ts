@@ -1,7 +1,8 @@
+import { pageSize } from '../../core/page-size.ts'
 import type { KeyInfo, KeyRing } from '../../access/keys.ts'
 import { authorize, can } from '../../access/rights.ts'
 import type { Tickets } from '../../access/tickets.ts'
-import { AppError } from '../../core/errors.ts'
+
 import { type CompanyId, parseCompanyId } from '../../core/ids.ts'
 import type { JobFollower } from '../../jobs/follow-job.ts'
 import type { Job } from '../../jobs/job.ts'
@@ -18,6 +19,7 @@ import type { SubgraphContext } from '../context.ts'
 import { createApiKeys } from './api-keys.ts'
 import { parseWebhookId, webhookId, webhooksOf } from './loaders.ts'
 import { type ReplicaHealth, readShards, type ShardHealth } from './shards.ts'
+import { ownSource } from '../../ledger/own-records.ts'
 
 interface OpsObjects extends Objects {
   ApiKey: KeyInfo
@@ -34,8 +36,6 @@ interface OpsObjects extends Objects {
   StreamTicket: { ticket: string; expiresAt: string }
   Webhook: Webhook
 }
-
-const maxJobs = 100
 
 export function createOpsResolvers(deps: {
   store: Store
@@ -64,13 +64,8 @@ export function createOpsResolvers(deps: {
       },
       jobs: (_, { first, queue, state }, { principal }) => {
         authorize(principal, 'job.read')
-        const count = first ?? 20
-        if (count > maxJobs) {
-          throw new AppError('LIST_TOO_LONG', `first is at most ${maxJobs}.`, { details: { maximum: maxJobs } })
-        }
-        if (count < 0) throw new AppError('BAD_USER_INPUT', 'first: must not be negative')
         return jobs.list({
-          first: count,
+          first: pageSize(first),
           ...(queue == null ? {} : { queue: jobClass(queue) }),
           ...(state == null ? {} : { state: state.toLowerCase() as Lowercase<JobState> }),
           ...(principal.kind === 'company' ? { companyId: principal.companyId } : {}),
@@ -84,7 +79,7 @@ export function createOpsResolvers(deps: {
           principal.kind === 'admin' || (job?.companyId != null && can(principal, 'job.read', job.companyId))
         return isTheirs ? job : null
       },
-      apiKeys: (_, { companyId, first }, { principal }) => apiKeys.list(principal, companyId, first ?? 20),
+      apiKeys: (_, { companyId, first }, { principal }) => apiKeys.list(principal, companyId, first),
     },
     Mutation: {
       submitJob: (_, { input: { name, companyId, queue, arguments: args } }, { principal, actor }) => {
@@ -108,7 +103,7 @@ export function createOpsResolvers(deps: {
             const made = await webhooks.create(tx, { companyId, url: input.url, kinds: input.kinds ?? [] })
             const { id, url, kinds } = made.webhook
             const data = { webhook: id, url, kinds: [...kinds] }
-            const record = { kind: 'webhook.created', source: 'ledgerway', stream: `webhook/${id}`, data }
+            const record = { kind: 'webhook.created', source: ownSource, stream: `webhook/${id}`, data }
             return { value: made, records: [{ ...record, actor: context.actor }] }
           },
           context.scope,

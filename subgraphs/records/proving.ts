@@ -1,5 +1,6 @@
 import { authorize } from '../../access/rights.ts'
 import { AppError } from '../../core/errors.ts'
+import { pageSize } from '../../core/page-size.ts'
 import { parseCompanyId } from '../../core/ids.ts'
 import type { JsonObject } from '../../core/json/canonical.ts'
 import { missingStreams, readMoment, readState } from '../../ledger/as-of.ts'
@@ -93,12 +94,7 @@ export function createProvingResolvers({
     },
     LedgerMoment: {
       state: ({ companyId, size }, { first, after }, { scope }) => {
-        const count = first ?? 20
-        if (count > maxStatePage) {
-          throw new AppError('LIST_TOO_LONG', `A page holds at most ${maxStatePage} streams.`, {
-            details: { maximum: maxStatePage },
-          })
-        }
+        const count = pageSize(first, { most: maxStatePage })
         return store.readOne(companyId, (sql) => readState(sql, companyId, size, { first: count, after }), scope)
       },
       missing: ({ companyId, size }, { required }, { scope }) =>

@@ -1,5 +1,6 @@
 import { authorize } from '../../access/rights.ts'
-import { AppError } from '../../core/errors.ts'
+import { AppError, listTooLong } from '../../core/errors.ts'
+import { pageSize } from '../../core/page-size.ts'
 import { type CompanyId, parseCompanyId, parseRecordId } from '../../core/ids.ts'
 import type { JsonObject } from '../../core/json/canonical.ts'
 import { decodeCursor, encodeCursor } from '../../events/cursor.ts'
@@ -39,8 +40,6 @@ export interface RecordObjects extends Objects {
   RegisterSchemaPayload: { schema: { kind: string; version: number; schema: unknown }; position: string }
 }
 
-const maxPage = 100
-const defaultPage = 20
 const maxFilterValues = 100
 
 export function createRecordsResolvers(deps: {
@@ -60,9 +59,7 @@ export function createRecordsResolvers(deps: {
         const companyId = parseCompanyId(input.companyId)
         authorize(context.principal, 'ledger.append', companyId)
         if (input.records.length > maxRecordsPerAppend) {
-          throw new AppError('LIST_TOO_LONG', `An append has at most ${maxRecordsPerAppend} records.`, {
-            details: { maximum: maxRecordsPerAppend },
-          })
+          throw listTooLong(`An append has at most ${maxRecordsPerAppend} records.`, maxRecordsPerAppend)
         }
         const { records, position } = await ledger.append(
           companyId,
@@ -166,11 +163,7 @@ async function loadRecord(id: string, { principal, loaders }: SubgraphContext): 
 /** @throws AppError LIST_TOO_LONG | BAD_USER_INPUT | INVALID_CURSOR */
 function pageArguments(companyId: CompanyId, { first, after, last, before, filter }: LedgerRecordsArgs): PageArguments {
   if (first != null && last != null) throw new AppError('BAD_USER_INPUT', 'A page takes either first or last.')
-  const count = last ?? first ?? defaultPage
-  if (count > maxPage) {
-    throw new AppError('LIST_TOO_LONG', `A page holds at most ${maxPage} records.`, { details: { maximum: maxPage } })
-  }
-  if (count < 1) throw new AppError('BAD_USER_INPUT', `${last == null ? 'first' : 'last'}: at least 1`)
+  const count = pageSize(last ?? first, { name: last == null ? 'first' : 'last' })
   refuseLongFilter([filter?.kinds, filter?.streams, filter?.sources])
   return {
     ...(last == null ? { first: count } : { last: count }),
@@ -182,9 +175,7 @@ function pageArguments(companyId: CompanyId, { first, after, last, before, filte
 
 function refuseLongFilter(lists: readonly (readonly string[] | null | undefined)[]): void {
   if (lists.some((list) => (list?.length ?? 0) > maxFilterValues)) {
-    throw new AppError('LIST_TOO_LONG', `A filter has at most ${maxFilterValues} values.`, {
-      details: { maximum: maxFilterValues },
-    })
+    throw listTooLong(`A filter has at most ${maxFilterValues} values.`, maxFilterValues)
   }
 }
 

@@ -6,6 +6,7 @@ import { createRedisAnswerCache } from '../../cache/drivers/redis.ts'
 import { parseShardId } from '../../core/ids.ts'
 import { silentLogger } from '../../core/log.ts'
 import type { PositionToken } from '../../core/position.ts'
+import { cuttable } from '../support/cuttable.ts'
 import { redisUrl } from '../support/redis.ts'
 
 const stack = new AsyncDisposableStack()
@@ -215,6 +216,25 @@ describe.runIf(url !== null)('in Redis', () => {
     expect((await there!.get('k')).state).toBe('hit')
     await there!.invalidate(['t'])
     await miss(here!, 'k')
+  })
+
+  test('a Redis that answers too late is one line in the log and not well, until it answers again', async () => {
+    await using way = await cuttable(url ?? '')
+    const redis = connect(way.url)
+    await redis.ping()
+    const lines: string[] = []
+    const logger = { ...silentLogger, warn: (fields: object) => void lines.push(JSON.stringify(fields)) }
+    const cache = createRedisAnswerCache({ redis, prefix: `test-${crypto.randomUUID()}:`, logger })
+    await miss(cache, 'k')
+    expect(cache.healthy()).toBe(true)
+    way.stall()
+    await Promise.all([cache.invalidate(['t']), cache.invalidate(['t']), cache.get('k')])
+    expect(cache.healthy()).toBe(false)
+    expect(lines).toEqual(['{"reason":"no answer within 250 ms"}'])
+    way.resume()
+    await expect.poll(async () => (await cache.get('k')).state).toBe('miss')
+    expect(cache.healthy()).toBe(true)
+    redis.disconnect()
   })
 
   test('while it is gone the cache is passed by, and what it was not told of is not given out later', async () => {

@@ -108,6 +108,11 @@ test('the gateway reaches each subgraph at the service that runs it, and says wh
   }
 })
 
+test('all who sign checkpoints do so with the deployment’s one key, and nobody else holds it', () => {
+  const holders = product.filter(([, { environment: given }]) => 'CHECKPOINT_KEY' in given).map(([name]) => name)
+  expect(holders.sort()).toEqual(['records', 'workers'])
+})
+
 test('what a service waits for exists and says when it is healthy', () => {
   for (const service of Object.values(services)) {
     for (const needed of Object.keys(service.depends_on ?? {})) {

@@ -1,6 +1,23 @@
+import { existsSync, readdirSync } from 'node:fs'
+import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { acquireDatabase, acquireShards } from '../support/postgres.ts'
 import { startProduct } from '../support/product.ts'
+
+test('a gateway by itself signs no checkpoints, and makes no key for them', async () => {
+  await using servers = await acquireShards({ count: 1 })
+  await using queues = await acquireDatabase()
+  const env = {
+    SHARDS: servers.shards.map(({ name, primaryUrl }) => `${name}=${primaryUrl}`).join(','),
+    CATALOG_URL: servers.catalogUrl,
+    JOBS_URL: queues.url,
+    REDIS_URL: 'none',
+    SUBGRAPH_URLS: ['companies', 'records', 'ops'].map((name) => `${name}=http://127.0.0.1:9/graphql`).join(','),
+  }
+  await using gateway = await startProduct({ env, args: ['--roles=gateway'] })
+  expect(readdirSync(join(gateway.dataDir, 'keys')).toSorted()).toEqual(['principal-signing.key', 'wrapping.key'])
+  expect(existsSync(join(gateway.dataDir, 'signed-checkpoints'))).toBe(false)
+})
 
 test('on external servers and without Redis everything runs, jobs in a database of their own', async () => {
   await using servers = await acquireShards({ count: 2 })

@@ -135,6 +135,16 @@ describe.each(['inProcess', 'overHttp'] as const)('the records subgraph %s', (wa
       { companyId: 'firm-00', records: [{ ...record, kind: 'relationship.invited' }] },
       'BAD_USER_INPUT',
     ],
+    [
+      'a kind that tells of a company, though by an administrator',
+      { companyId: 'firm-00', records: [{ ...record, kind: 'company.created' }] },
+      'BAD_USER_INPUT',
+    ],
+    [
+      'Ledgerway as its source',
+      { companyId: 'firm-00', records: [{ ...record, source: 'ledgerway' }] },
+      'BAD_USER_INPUT',
+    ],
     ['data that is a list', { companyId: 'firm-00', records: [{ ...record, data: [1] }] }, 'BAD_USER_INPUT'],
     [
       'a time that does not exist',
@@ -173,7 +183,7 @@ describe.each(['inProcess', 'overHttp'] as const)('the records subgraph %s', (wa
   test.each([
     ['both ends', 'first: 1, last: 1', 'BAD_USER_INPUT'],
     ['too long a page', 'first: 101', 'LIST_TOO_LONG'],
-    ['an empty page', 'last: 0', 'BAD_USER_INPUT'],
+    ['a negative size', 'last: -1', 'BAD_USER_INPUT'],
     [
       'a cursor of another ledger',
       `first: 1, after: "${Buffer.from('firm-01:1').toString('base64url')}"`,
@@ -187,6 +197,17 @@ describe.each(['inProcess', 'overHttp'] as const)('the records subgraph %s', (wa
     )
     expect(answer.codes).toEqual([code])
     expect(answer.data).toEqual({ _entities: [{ ledger: null }] })
+  })
+
+  test.each(['first: 0', 'last: 0'])('a page of %s is empty and still tells that there is more', async (args) => {
+    const answer = await ask(
+      'records',
+      `query ($of: [_Any!]!) { _entities(representations: $of) { ... on Company { ledger { records(${args}) { nodes { id } pageInfo { hasNextPage hasPreviousPage endCursor } } } } } }`,
+      { variables: { of: references(ids.slice(0, 1)) } },
+    )
+    const ahead = args === 'first: 0'
+    const pageInfo = { hasNextPage: ahead, hasPreviousPage: !ahead, endCursor: null }
+    expect(answer.data).toEqual({ _entities: [{ ledger: { records: { nodes: [], pageInfo } } }] })
   })
 
   test('a company reads its own ledger and no other', async () => {

@@ -8,6 +8,9 @@ export interface Cuttable extends AsyncDisposable {
   /** Closes what is open; what comes is refused. */
   cut(): Promise<void>
   mend(): Promise<void>
+  /** Nothing comes through what is open until `resume`. */
+  stall(): void
+  resume(): void
 }
 
 export async function cuttable(url: string): Promise<Cuttable> {
@@ -48,6 +51,8 @@ export async function cuttable(url: string): Promise<Cuttable> {
     url: here.href,
     cut,
     mend: () => listen(port),
+    stall: () => open.forEach((socket) => socket.pause()),
+    resume: () => open.forEach((socket) => socket.resume()),
     [Symbol.asyncDispose]: cut,
   }
 }

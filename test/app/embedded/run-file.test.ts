@@ -25,6 +25,18 @@ test('a second start on the same directory is refused and told the first one’s
   })
 })
 
+test.runIf(process.platform === 'linux')(
+  'a data directory where nothing can be made is refused, though Node’s own mkdir would try for ever',
+  async () => {
+    for (const dataDir of ['/proc/ledgerway', '/proc/ledgerway/deeper']) {
+      await expect(claimDataDirectory(dataDir)).rejects.toMatchObject({
+        code: 'CONFIG_INVALID',
+        message: expect.stringContaining(`The data directory ${dataDir} cannot be used`),
+      })
+    }
+  },
+)
+
 test('of two processes that start at once, one gets the directory', async () => {
   using folder = privateFolder()
   const claims = await Promise.allSettled([1, 2, 3].map(() => claimDataDirectory(folder.dataDir)))
