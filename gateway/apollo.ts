@@ -1,4 +1,10 @@
-import { ApolloServer, type ApolloServerPlugin, type GraphQLRequestListener } from '@apollo/server'
+import {
+  ApolloServer,
+  type ApolloServerPlugin,
+  type GraphQLRequestListener,
+  type HTTPGraphQLRequest,
+  type HTTPGraphQLResponse,
+} from '@apollo/server'
 import {
   ApolloServerPluginCacheControlDisabled,
   ApolloServerPluginLandingPageDisabled,
@@ -15,19 +21,27 @@ import { answerText } from './answer-text.ts'
 import { principalKey } from './credentials.ts'
 import { onlyIntrospects, operationOf } from './documents.ts'
 import { type ErrorFormatter, retryAfterOf, statusOf } from './errors.ts'
-import type { GatewayInterface } from './executor/gateway.ts'
+import type { FederatedGateway } from './executor/gateway.ts'
 import type { GatewayLimits } from './limits.ts'
 import { checkLists } from './list-limits.ts'
 import type { OwnWrites } from './own-writes.ts'
 import { createPersistedQueries } from './persisted-queries.ts'
+import type { FormatError } from './pipeline/apollo-errors.ts'
+import { createHttpFront } from './pipeline/http-front.ts'
 import { positionAfter } from './request-scope.ts'
 import type { CurrentSchema } from './schema.ts'
 
 export const positionHeader = 'ledgerway-position'
 
+export interface Apollo {
+  readonly server: ApolloServer<RequestContext>
+  /** `executeHTTPGraphQLRequest`, by a shorter way where the document is known. */
+  answerHttp(request: HTTPGraphQLRequest, context: RequestContext): Promise<HTTPGraphQLResponse>
+}
+
 /** Apollo Server over the executor of query plans, with what the edge adds to every operation in plugins. */
 export function createApollo(deps: {
-  gateway: GatewayInterface
+  gateway: Pick<FederatedGateway, 'gateway' | 'answer'>
   schema: CurrentSchema
   caching: AnswerCaching | undefined
   ownWrites: OwnWrites
@@ -38,24 +52,26 @@ export function createApollo(deps: {
   development: boolean
   /** `extensions.statements` in answers. */
   debugExtensions: boolean
-}): ApolloServer<RequestContext> {
+}): Apollo {
   const { errors, logger } = deps
   /** Which request an error belongs to: Apollo Server formats errors without saying. */
   const requestIds = new WeakMap<object, string>()
-  return new ApolloServer<RequestContext>({
-    gateway: deps.gateway,
-    stringifyResult: (result) => `${answerText(result)}\n`,
+  const stringifyResult = (result: FormattedExecutionResult): string => `${answerText(result)}\n`
+  const formatError: FormatError = (_formatted, error) =>
+    errors.format(error, requestIds.get(error as object) ?? 'unknown')
+  const plugins = [schemaPlugin(deps.schema), operationPlugin(deps, requestIds)]
+  const front = createHttpFront({ gateway: deps.gateway, plugins, formatError, stringifyResult })
+  const server = new ApolloServer<RequestContext>({
+    gateway: deps.gateway.gateway,
+    stringifyResult,
     plugins: [
       ApolloServerPluginLandingPageDisabled(),
       ApolloServerPluginCacheControlDisabled(),
       ApolloServerPluginUsageReportingDisabled(),
       ApolloServerPluginSchemaReportingDisabled(),
-      schemaPlugin(deps.schema),
-      operationPlugin(deps, requestIds),
+      ...front.plugins,
     ],
-    formatError: (_formatted, error) => {
-      return errors.format(error, requestIds.get(error as object) ?? 'unknown')
-    },
+    formatError,
     logger: {
       debug: (message) => logger.debug({}, String(message)),
       info: (message) => logger.info({}, String(message)),
@@ -68,6 +84,7 @@ export function createApollo(deps: {
     stopOnTerminationSignals: false,
     nodeEnv: 'production',
   })
+  return { server, answerHttp: (request, context) => front.answer(server, request, context) }
 }
 
 function schemaPlugin(schema: CurrentSchema): ApolloServerPlugin<RequestContext> {

@@ -35,7 +35,7 @@ import { addStreamRoutes } from './subscriptions/stream-routes.ts'
 
 export interface GatewayServerDeps {
   /** Owned: it is loaded and stopped with the server. */
-  readonly gateway: Pick<FederatedGateway, 'gateway' | 'subscribe'>
+  readonly gateway: Pick<FederatedGateway, 'gateway' | 'answer' | 'subscribe'>
   readonly authenticator: Authenticator
   readonly tickets: Tickets
   /** Absent: nothing is cached. None of its parts is owned. */
@@ -108,7 +108,7 @@ export function createGatewayServer(deps: GatewayServerDeps): GatewayServer {
       ? undefined
       : createAnswerCaching({ cache: deps.caching.cache, schema, trusted: invalidation.trusted })
   const apollo = createApollo({
-    gateway: deps.gateway.gateway,
+    gateway: deps.gateway,
     schema,
     caching,
     ownWrites,
@@ -120,7 +120,7 @@ export function createGatewayServer(deps: GatewayServerDeps): GatewayServer {
   })
   const rates = deps.rates === undefined ? unlimited : createRateGuard(deps.rates)
   const operations = createOperations({
-    apollo,
+    apollo: apollo.server,
     gateway: deps.gateway,
     schema,
     documents,
@@ -195,7 +195,7 @@ export function createGatewayServer(deps: GatewayServerDeps): GatewayServer {
 
   return {
     async listen() {
-      await apollo.start()
+      await apollo.server.start()
       await invalidation?.start()
       await app.listen({ host: deps.host, port: deps.port })
       const { port } = app.server.address() as AddressInfo
@@ -209,7 +209,7 @@ export function createGatewayServer(deps: GatewayServerDeps): GatewayServer {
       await Promise.all([streams.drain(), sockets.drain(), idle()])
       await app.close()
       await invalidation?.[Symbol.asyncDispose]()
-      await apollo.stop()
+      await apollo.server.stop()
     },
   }
 }

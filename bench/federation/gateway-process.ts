@@ -1,12 +1,17 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { ApolloServer, HeaderMap } from '@apollo/server'
+import { ApolloServer, HeaderMap, type HTTPGraphQLRequest, type HTTPGraphQLResponse } from '@apollo/server'
+import {
+  ApolloServerPluginCacheControlDisabled,
+  ApolloServerPluginLandingPageDisabled,
+} from '@apollo/server/plugin/disabled'
 import { silentLogger } from '../../core/log.ts'
 import { anonymous, createStatementCounter, type RequestContext } from '../../core/request.ts'
 import type { SubgraphExecutor } from '../../core/subgraph-executor.ts'
 import { stringifyResult } from '../../gateway/executor/answer.ts'
 import { createFederatedGateway } from '../../gateway/executor/gateway.ts'
 import { createSharing } from '../../gateway/executor/sharing.ts'
+import { createHttpFront } from '../../gateway/pipeline/http-front.ts'
 import { textSource } from '../../gateway/planner/supergraph-source.ts'
 import { createRoute } from '../../gateway/transport/route.ts'
 import { createAnswerer, supergraph, type SubgraphName } from './subgraphs.ts'
@@ -30,15 +35,21 @@ function contextValue(): RequestContext {
   }
 }
 
-async function apolloHandler(server: ApolloServer<RequestContext>): Promise<Handler> {
+type Answer = (request: HTTPGraphQLRequest) => Promise<HTTPGraphQLResponse>
+
+/** What every gateway behind Apollo Server has: the plugins that it installs unasked are off, as in the product. */
+const plugins = [ApolloServerPluginCacheControlDisabled(), ApolloServerPluginLandingPageDisabled()]
+
+async function apolloHandler(
+  server: ApolloServer<RequestContext>,
+  answerBy: Answer = (httpGraphQLRequest) =>
+    server.executeHTTPGraphQLRequest({ httpGraphQLRequest, context: () => Promise.resolve(contextValue()) }),
+): Promise<Handler> {
   await server.start()
   return async (request, response, body) => {
     const headers = new HeaderMap()
     for (const [name, value] of Object.entries(request.headers)) headers.set(name, String(value))
-    const answer = await server.executeHTTPGraphQLRequest({
-      httpGraphQLRequest: { method: 'POST', headers, search: '', body: JSON.parse(body) as unknown },
-      context: () => Promise.resolve(contextValue()),
-    })
+    const answer = await answerBy({ method: 'POST', headers, search: '', body: JSON.parse(body) as unknown })
     if (answer.body.kind !== 'complete') throw new Error('expected one answer')
     const bytes = Buffer.from(answer.body.string)
     response.writeHead(answer.status ?? 200, {
@@ -62,13 +73,14 @@ async function ours(over: 'http' | 'process', shared: boolean): Promise<Handler>
     logger: silentLogger,
     sharing,
   })
-  return apolloHandler(
-    new ApolloServer<RequestContext>({
-      gateway: federated.gateway,
-      stringifyResult,
-      includeStacktraceInErrorResponses: false,
-    }),
-  )
+  const front = createHttpFront({ gateway: federated, plugins: [], formatError: (shown) => shown, stringifyResult })
+  const server = new ApolloServer<RequestContext>({
+    gateway: federated.gateway,
+    plugins: [...plugins, ...front.plugins],
+    stringifyResult,
+    includeStacktraceInErrorResponses: false,
+  })
+  return apolloHandler(server, (request) => front.answer(server, request, contextValue()))
 }
 
 async function plainApollo(over: 'http' | 'process'): Promise<Handler> {
@@ -90,7 +102,7 @@ async function plainApollo(over: 'http' | 'process'): Promise<Handler> {
           }),
         }),
   })
-  return apolloHandler(new ApolloServer<RequestContext>({ gateway }))
+  return apolloHandler(new ApolloServer<RequestContext>({ gateway, plugins }))
 }
 
 async function constant(): Promise<Handler> {
@@ -111,6 +123,7 @@ async function constant(): Promise<Handler> {
           return { executor: () => Promise.resolve({ data }) }
         },
       },
+      plugins,
       stringifyResult: () => text,
     }),
   )
@@ -162,3 +175,4 @@ const server = createServer((request, response) => {
 server.keepAliveTimeout = 120_000
 server.listen(0, '127.0.0.1', () => process.send?.({ port: (server.address() as AddressInfo).port }))
 process.on('disconnect', () => process.exit(0))
+process.on('SIGTERM', () => process.exit(0))

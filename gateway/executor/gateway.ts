@@ -58,6 +58,17 @@ export interface OperationArguments {
   readonly context: RequestContext
 }
 
+/** An operation that was validated against `schema`. */
+export interface ValidatedOperation {
+  readonly schema: GraphQLSchema
+  readonly document: DocumentNode
+  /** Names the document's text. */
+  readonly queryHash: string
+  readonly operationName: string | undefined
+  readonly variables: Variables
+  readonly context: RequestContext
+}
+
 export interface GatewayHealth {
   /** SHA-256 of the supergraph in service; `undefined` before the first. */
   readonly supergraphId: string | undefined
@@ -70,6 +81,8 @@ export interface GatewayHealth {
 export interface FederatedGateway extends AsyncDisposable {
   /** For Apollo Server. Its answers' `data` is `AnswerData`: give `stringifyResult` to the server as well. */
   readonly gateway: GatewayInterface
+  /** What Apollo Server's executor answers, for who has its document from Apollo Server. */
+  answer(operation: ValidatedOperation): Promise<Answer>
   /** Loads the supergraph; Apollo Server's start does the same. Loading twice is loading once. */
   load(): Promise<void>
   /** The schema that clients see, for validation outside Apollo Server. */
@@ -252,6 +265,12 @@ export function createFederatedGateway(options: FederatedGatewayOptions): Federa
     }
   }
 
+  async function answer(operation: ValidatedOperation): Promise<Answer> {
+    const { schema, document, queryHash, operationName, variables, context } = operation
+    const runtime = runtimes.get(schema) ?? serving()
+    return run(runtime, compiled(runtime, queryHash, document, operationName), queryHash, variables, context)
+  }
+
   async function executeText({ document, operationName, variables, context }: OperationArguments): Promise<Answer> {
     const runtime = serving()
     const key = keyOf(document)
@@ -319,16 +338,17 @@ export function createFederatedGateway(options: FederatedGatewayOptions): Federa
         }
         return {
           async executor({ request, document, queryHash, schema, context }) {
-            const runtime = runtimes.get(schema) ?? serving()
-            const operation = compiled(runtime, queryHash, document, request.operationName)
-            const answer = await run(runtime, operation, queryHash, request.variables ?? {}, context as RequestContext)
+            const { operationName, variables = {} } = request
+            const given = { schema, document, queryHash, operationName, variables, context: context as RequestContext }
+            const answered = await answer(given)
             // Without HTTP nobody writes text: programs that call the server's `executeOperation` look at the data.
-            return (request.http === undefined ? asResult(answer) : answer) as ExecutionResult
+            return (request.http === undefined ? asResult(answered) : answered) as ExecutionResult
           },
         }
       },
       stop,
     },
+    answer,
     async load() {
       await load()
     },

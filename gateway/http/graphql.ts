@@ -1,10 +1,9 @@
-import { type ApolloServer, HeaderMap } from '@apollo/server'
+import { HeaderMap } from '@apollo/server'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { GraphQLError } from 'graphql'
 import { unauthenticated } from '../../access/rights.ts'
-import type { RequestContext } from '../../core/request.ts'
 import type { Admission } from '../admission.ts'
-import { positionHeader } from '../apollo.ts'
+import { type Apollo, positionHeader } from '../apollo.ts'
 import { type Authenticator, keyInHeaders, principalKey, principalOf } from '../credentials.ts'
 import type { Documents } from '../documents.ts'
 import { clientGone, type ErrorFormatter } from '../errors.ts'
@@ -18,7 +17,7 @@ import { sendError } from './send-error.ts'
 export const graphqlPath = '/graphql'
 
 export interface GraphqlRouteDeps {
-  apollo: ApolloServer<RequestContext>
+  apollo: Apollo
   authenticator: Authenticator
   admission: Admission
   rates: RateGuard
@@ -56,10 +55,8 @@ async function answer(deps: GraphqlRouteDeps, request: FastifyRequest, reply: Fa
     const gone = (): void => scope.cancel(clientGone())
     reply.raw.once('close', gone)
     try {
-      const work = deps.apollo.executeHTTPGraphQLRequest({
-        httpGraphQLRequest: { method: request.method, headers: headersOf(request), search, body },
-        context: async () => scope.context,
-      })
+      const asked = { method: request.method, headers: headersOf(request), search, body }
+      const work = deps.apollo.answerHttp(asked, scope.context)
       const { status, headers, body: answered } = await withinScope(scope, work)
       void reply.code(status ?? 200)
       for (const [name, value] of headers) void reply.header(name, value)

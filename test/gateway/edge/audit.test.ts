@@ -1,6 +1,6 @@
 import { auditServer } from 'graphql-http'
 import { expect, test } from 'vitest'
-import { keys, startEdge } from './harness.ts'
+import { keys, send, startEdge } from './harness.ts'
 
 /**
  * Where we differ from the GraphQL-over-HTTP specification's SHOULDs. Errors before execution are answered with the status
@@ -20,7 +20,7 @@ test('the GraphQL-over-HTTP audit finds nothing that we do not know of', async (
       const headers = new Headers(init.headers)
       headers.set('authorization', `Bearer ${keys.admin}`)
       headers.set('apollo-require-preflight', 'true')
-      return fetch(url, { ...init, headers })
+      return send(url, { ...init, headers })
     },
   })
   const of = (status: string): string[] => results.flatMap((result) => (result.status === status ? [result.name] : []))
