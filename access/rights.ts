@@ -28,6 +28,7 @@ export const rights = {
   'user.read': { company: 'own' },
   'user.write': { company: 'own' },
   'ops.read': { company: 'none' },
+  'ops.write': { company: 'none' },
 } as const satisfies Record<string, { company: 'any' | 'own' | 'none' }>
 
 export type Action = keyof typeof rights

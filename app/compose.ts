@@ -186,6 +186,7 @@ export async function compose(deps: ComposeDeps): Promise<App> {
   let opened: Signing | undefined
   const signing = (): Signing => (opened ??= stack.use(openSigning({ config, store, logger })))
 
+  const shards = composeShards({ store, bus, shards: servers.shards, logger })
   const resolvers: Record<SubgraphName, () => object> = {
     companies: () =>
       createCompaniesResolvers({
@@ -200,7 +201,7 @@ export async function compose(deps: ComposeDeps): Promise<App> {
       const proving = { proofs: createProofs({ store, signer }), keyring, wrappingKey: data.wrappingKey }
       return createRecordsResolvers({ store, ledger, follower, proving })
     },
-    ops: () => createOpsResolvers({ store, ledger, jobs, jobFollower, webhooks, tickets, keys }),
+    ops: () => createOpsResolvers({ store, ledger, jobs, jobFollower, webhooks, tickets, keys, shards, logger }),
   }
   const hosts = subgraphNames
     .filter((name) => config.roles.has(name))
@@ -210,8 +211,7 @@ export async function compose(deps: ComposeDeps): Promise<App> {
   if (config.roles.has('workers')) {
     const { keyring, signer } = signing()
     await started(createCheckpointFollower({ store, signer, logger }))
-    const { mover, rebalancer } = composeShards({ store, bus, shards: servers.shards, logger })
-    await started(createCompanyMover({ mover, rebalancer, logger }))
+    await started(createCompanyMover({ ...shards, logger }))
     const workers = await started(
       createWorkers({
         store,
@@ -221,6 +221,7 @@ export async function compose(deps: ComposeDeps): Promise<App> {
         jobsConnection,
         webhooks,
         counterparts: createCounterparts({ store, ledger, logger }),
+        shards,
         readRecord,
         verify: verifyStoredWith({ store, keyring, wrappingKey: data.wrappingKey }),
         append: (companyId, record) => ledger.change(companyId, async () => ({ value: undefined, records: [record] })),

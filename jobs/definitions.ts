@@ -14,6 +14,8 @@ export interface JobDefinition {
   readonly arguments: z.ZodType<Record<string, unknown>>
   /** Whether clients may submit it. */
   readonly public: boolean
+  /** False: it concerns the deployment, carries no company, and only administrators see it. */
+  readonly ofCompany?: false
 }
 
 const minute = 60_000
@@ -48,6 +50,30 @@ export const jobDefinitions = {
     retryAfterMs: (attempt) => deliveryPausesMs[attempt - 1] ?? 1_440 * minute,
     arguments: z.strictObject({ webhookId: z.string().max(64), position: z.number().int().min(0) }),
     public: false,
+  },
+  // Moves and rebalances are rows of the catalog; these jobs work at them and tell how far they are.
+  moveCompany: {
+    queue: 'low',
+    attempts: 5,
+    retryAfterMs: () => 5_000,
+    arguments: z.strictObject({ move: z.number().int().min(1) }),
+    public: false,
+  },
+  rebalanceShards: {
+    queue: 'low',
+    attempts: 5,
+    retryAfterMs: () => 5_000,
+    arguments: z.strictObject({ rebalance: z.number().int().min(1) }),
+    public: false,
+    ofCompany: false,
+  },
+  promoteReplica: {
+    queue: 'critical',
+    attempts: 3,
+    retryAfterMs: () => 1_000,
+    arguments: z.strictObject({ shard: z.string(), server: z.string().max(300), acceptLoss: z.boolean() }),
+    public: false,
+    ofCompany: false,
   },
 } as const satisfies Record<string, JobDefinition>
 

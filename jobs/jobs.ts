@@ -3,7 +3,7 @@ import { AppError } from '../core/errors.ts'
 import type { CompanyId } from '../core/ids.ts'
 import { settled } from '../core/settled.ts'
 import { type BullQueue, type JobData, type JobsBackend, type JobsConnection, openJobsBackend } from './backend.ts'
-import { isJobName, jobDefinitions, parseArguments } from './definitions.ts'
+import { isJobName, type JobDefinition, jobDefinitions, parseArguments } from './definitions.ts'
 import { bullStates, type Job, jobId, jobOf, jobStates, type JobState, queueOf } from './job.ts'
 import { defaultLimits, type QueueClass, queueClasses, type QueueLimits } from './queues.ts'
 
@@ -11,7 +11,8 @@ export interface NewJob {
   readonly name: string
   /** Left out: as the job's definition says. */
   readonly queue?: QueueClass
-  readonly companyId: CompanyId
+  /** Null: a job of the deployment. */
+  readonly companyId: CompanyId | null
   readonly arguments?: unknown
   /** A key's id, or the part of the server that asks. */
   readonly submittedBy: string
@@ -57,6 +58,8 @@ const submittable = Object.entries(jobDefinitions)
   .filter(([, definition]) => definition.public)
   .map(([name]) => name)
 const keyPattern = /^[A-Za-z0-9._-]{1,200}$/
+/** Whose share the deployment's own jobs come from: no company's id begins so. */
+const deploymentTenant = '.deployment'
 const scanned = 1_000
 const closeWaitMs = 1_000
 
@@ -102,7 +105,7 @@ export function createJobs(
       const { fairOrder } = await open()
       const tags = await fairOrder.tags(
         name,
-        entries.map((entry) => entry.companyId),
+        entries.map((entry) => entry.companyId ?? deploymentTenant),
         waiting + prioritized === 0,
       )
       const added = await target.addBulk(
@@ -231,7 +234,7 @@ interface Prepared {
   readonly jobName: string
   readonly queue: QueueClass
   readonly key: string
-  readonly definition: { attempts: number }
+  readonly definition: JobDefinition
   readonly data: JobData
 }
 
@@ -241,7 +244,9 @@ function prepare(job: NewJob): Prepared {
     throw new AppError('BAD_USER_INPUT', `There is no job of this name; choose from ${submittable.join(', ')}.`, {
       details: { name: job.name.slice(0, 64) },
     })
-  const definition = jobDefinitions[job.name]
+  const definition: JobDefinition = jobDefinitions[job.name]
+  if ((job.companyId === null) !== (definition.ofCompany === false))
+    throw new AppError('BAD_USER_INPUT', `The job "${job.name}" does not fit a company.`)
   const key = job.jobId ?? randomUUID()
   if (!keyPattern.test(key))
     throw new AppError('BAD_USER_INPUT', 'A job id is 1 to 200 characters of A-Z, a-z, 0-9, ".", "_" and "-".')

@@ -1,4 +1,4 @@
-import { UnrecoverableError, type Job as BullJob } from 'bullmq'
+import { DelayedError, UnrecoverableError, type Job as BullJob } from 'bullmq'
 import { AppError } from '../core/errors.ts'
 import type { CompanyId } from '../core/ids.ts'
 import type { Logger } from '../core/log.ts'
@@ -20,7 +20,12 @@ export interface JobRun {
   progress(fraction: number): Promise<void>
   /** Ends when the server stops or another worker has the job: then give up at once. */
   readonly signal: AbortSignal
+  /** Frees the slot and comes back to the job so much later, without a try being counted. Throws what ends this run. */
+  postpone(ms: number): never
 }
+
+/** Of a job that concerns the deployment: there is no company. */
+export type DeploymentJobRun = Omit<JobRun, 'companyId'>
 
 /**
  * Does a job once. MUST be idempotent: a crash has it done again. An AppError that is not `retryable` fails it for good,
@@ -28,13 +33,22 @@ export interface JobRun {
  */
 export type Processor = (run: JobRun) => Promise<unknown>
 
+class Postponed extends Error {
+  readonly ms: number
+  constructor(ms: number) {
+    super('the job is taken up again later')
+    this.ms = ms
+  }
+}
+
 const progressEveryMs = 200
 const readyWaitMs = 5_000
 
 /** Works through the four queues of one process. */
 export function createProcessing(deps: {
   connection: JobsConnection
-  processors: Readonly<Record<JobName, Processor>>
+  /** A job of another name fails here. */
+  processors: Readonly<Partial<Record<JobName, Processor>>>
   logger: Logger
   slots?: Partial<Record<QueueClass, number>>
   /** Told of every change of a job's state and progress that happens here. MUST NOT throw. */
@@ -59,17 +73,20 @@ export function createProcessing(deps: {
     opened: JobsBackend,
     queue: QueueClass,
     job: BullJob<JobData>,
+    token: string | undefined,
     signal?: AbortSignal,
   ): Promise<unknown> {
     await opened.fairOrder.started(queue, job.opts.priority ?? 0)
     const { companyId } = job.data
-    if (!isJobName(job.name) || companyId === null) throw new UnrecoverableError('BAD_USER_INPUT: unknown job')
+    const process = isJobName(job.name) ? processors[job.name] : undefined
+    if (process === undefined) throw new UnrecoverableError('BAD_USER_INPUT: unknown job')
     const attempt = job.attemptsMade + 1
     let toldAt = 0
     changed(job, queue, 'active')
     try {
-      return await processors[job.name]({
+      return await process({
         job: jobOf(job, queue, 'active'),
+        // Null for the deployment's jobs, whose processors do not ask.
         companyId: companyId as CompanyId,
         attempt,
         lastAttempt: attempt >= (job.opts.attempts ?? 1),
@@ -81,8 +98,16 @@ export function createProcessing(deps: {
           await job.updateProgress(Math.min(Math.max(fraction, 0), 1))
           changed(job, queue, 'active')
         },
+        postpone(ms) {
+          throw new Postponed(ms)
+        },
       })
     } catch (error) {
+      if (error instanceof Postponed) {
+        await job.moveToDelayed(Date.now() + error.ms, token)
+        changed(job, queue, 'delayed')
+        throw new DelayedError()
+      }
       const code = error instanceof AppError ? error.code : 'INTERNAL_SERVER_ERROR'
       const text = `${code}: ${error instanceof AppError ? error.message : 'the job failed'}`
       logger.warn({ job: job.id, name: job.name, attempt, error }, 'a job failed')
@@ -97,7 +122,7 @@ export function createProcessing(deps: {
       const opened = await openJobsBackend(connection)
       backend = opened
       workers = queueClasses.map((queue) => {
-        const worker = opened.worker(queue, (job, _token, signal) => run(opened, queue, job, signal), {
+        const worker = opened.worker(queue, (job, token, signal) => run(opened, queue, job, token, signal), {
           concurrency: slots[queue],
           lockDuration: 30_000,
           stalledInterval: 5_000,

@@ -3,7 +3,7 @@ import type { CompanyId, ShardId } from '../core/ids.ts'
 import type { Logger } from '../core/log.ts'
 import { loadDirectory, overridesOf, type Directory } from './directory.ts'
 import type { MoveFilter } from './move/list-moves.ts'
-import { steerMove, type Move } from './move/move-row.ts'
+import { findMove, steerMove, steerMoves, type Move } from './move/move-row.ts'
 import type { Mover } from './move/mover.ts'
 import type { Rebalance, Rebalancer } from './move/rebalance.ts'
 import { promote } from './promote.ts'
@@ -20,6 +20,8 @@ export interface ShardInfo {
   readonly overrides: number
   /** Whether this process knows its servers (SHARDS). */
   readonly configured: boolean
+  /** `host:port/database` of the server that takes the writes; null where this process does not know it. */
+  readonly primaryKey: string | null
   readonly servers: readonly (ServerStats & { readonly key: string })[]
 }
 
@@ -35,9 +37,15 @@ export interface ShardAdmin {
   move(companyId: CompanyId, target: ShardId): Promise<Move>
   /** Newest first. */
   moves(filter: MoveFilter, limit: number): Promise<Move[]>
+  /** @throws AppError NOT_FOUND */
+  findMove(moveId: number): Promise<Move>
+  /** @throws AppError NOT_FOUND | INVALID_TRANSITION */
   pause(moveId: number): Promise<Move>
   resume(moveId: number): Promise<Move>
   cancel(moveId: number): Promise<Move>
+  /** Every move that is open, and the rebalance under way, which plans no further ones; answers the moves this changed. */
+  pauseAll(): Promise<Move[]>
+  resumeAll(): Promise<Move[]>
   /** See `Rebalancer`; `rebalancer.run`, or a worker, does it. */
   rebalance(): Promise<Rebalance>
   /** `server` is a replica's `host:port/database`; optional where there is one replica. See `promote`. */
@@ -74,6 +82,7 @@ export function createShardAdmin(deps: {
       buckets: directory.buckets.filter((owner) => owner === name).length,
       overrides: overridesOf(directory, name),
       configured: config !== undefined,
+      primaryKey: shard.primaryServer ?? (config === undefined ? null : serverKey(config.primaryUrl)),
       servers: stats.map((entry, i) => ({ ...entry, key: serverKey(urls[i] ?? '') })),
     }
   }
@@ -98,9 +107,19 @@ export function createShardAdmin(deps: {
       const { listMoves } = await import('./move/list-moves.ts')
       return listMoves(catalog, filter, limit)
     },
+    findMove: (moveId) => findMove(catalog, moveId),
     pause: (moveId) => steerMove(catalog, moveId, { paused: true }),
     resume: (moveId) => steerMove(catalog, moveId, { paused: false }),
     cancel: (moveId) => steerMove(catalog, moveId, { cancel: true, paused: false }),
+    async pauseAll() {
+      // First whoever plans moves, so that none is planned after the others were told.
+      await rebalancer.steer(true)
+      return steerMoves(catalog, true)
+    },
+    async resumeAll() {
+      await rebalancer.steer(false)
+      return steerMoves(catalog, false)
+    },
     rebalance: () => rebalancer.request(),
     async promote(shard, { server, acceptLoss = false }) {
       const config = configs.find(({ name }) => name === shard)

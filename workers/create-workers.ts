@@ -6,14 +6,19 @@ import type { ChangeStream } from '../events/change-stream.ts'
 import type { JobsConnection } from '../jobs/backend.ts'
 import { announceJob } from '../jobs/follow-job.ts'
 import type { Jobs } from '../jobs/jobs.ts'
-import { createProcessing } from '../jobs/processing.ts'
+import type { JobName } from '../jobs/definitions.ts'
+import { createProcessing, type Processor } from '../jobs/processing.ts'
 import type { QueueClass } from '../jobs/queues.ts'
 import { createFeedConsumer } from '../ledger/feed-consumer.ts'
 import { createCounterpartFeed } from '../network/counterpart-feed.ts'
 import type { Counterparts } from '../network/counterparts.ts'
+import type { ShardAdmin } from '../store/admin.ts'
+import type { Mover } from '../store/move/mover.ts'
+import type { Rebalancer } from '../store/move/rebalance.ts'
 import type { ShardSql, Store } from '../store/store.ts'
 import type { Webhooks } from '../webhooks/webhooks.ts'
 import { createRelay } from './relay.ts'
+import { createMoveJob, createPromotionJob, createRebalanceJob } from './shard-jobs.ts'
 import { createVerifyLedger, type NewOpsRecord, type VerifyStored } from './verify-ledger.ts'
 import { createWebhookDelivery, type DeliverableRecord } from './webhook-delivery.ts'
 import { createWebhookFanout } from './webhook-fanout.ts'
@@ -28,6 +33,7 @@ export interface WorkersDeps {
   readonly jobsConnection: JobsConnection
   readonly webhooks: Webhooks
   readonly counterparts: Counterparts
+  readonly shards: { readonly admin: ShardAdmin; readonly mover: Mover; readonly rebalancer: Rebalancer }
   readonly readRecord: (sql: ShardSql, companyId: CompanyId, position: number) => Promise<DeliverableRecord | undefined>
   readonly verify: VerifyStored
   readonly append: (companyId: CompanyId, record: NewOpsRecord) => Promise<unknown>
@@ -64,7 +70,10 @@ export function createWorkers(deps: WorkersDeps): Workers {
           disable: deps.disableWebhook,
           logger,
         }),
-      },
+        moveCompany: createMoveJob(deps.shards),
+        rebalanceShards: createRebalanceJob(deps.shards),
+        promoteReplica: createPromotionJob(deps.shards),
+      } satisfies Record<JobName, Processor>,
       logger: logger.child({ part: 'jobs' }),
       onChange: announceJob(bus),
       ...(deps.slots === undefined ? {} : { slots: deps.slots }),

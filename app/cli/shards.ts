@@ -13,7 +13,8 @@ export const shardsUsage = `usage: ledgerway shards list
        ledgerway shards moves [--company COMPANY] [--shard SHARD]
        ledgerway shards add SHARD
        ledgerway shards move COMPANY --to SHARD
-       ledgerway shards pause | resume | cancel MOVE
+       ledgerway shards pause | resume [MOVE]
+       ledgerway shards cancel MOVE
        ledgerway shards rebalance
        ledgerway shards promote SHARD [--server HOST:PORT/DATABASE] [--accept-loss]
 `
@@ -77,6 +78,13 @@ function actionOf(
         }
       case 'rebalance':
         return rebalance
+      case 'pause':
+      case 'resume':
+        return async ({ admin }) => {
+          const moves = await (action === 'pause' ? admin.pauseAll() : admin.resumeAll())
+          for (const changed of moves) line(moveLine(changed))
+          return 0
+        }
       default:
         return null
     }
@@ -145,7 +153,7 @@ const rebalance: Run = async ({ rebalancer, admin }, signal) => {
   const { id } = await admin.rebalance()
   for (;;) {
     const now = await rebalancer.run(id, { signal, onProgress: (progress) => line(rebalanceLine(progress)) })
-    if (now.state === 'running' && !signal.aborted) {
+    if (now.state === 'running' && !signal.aborted && !now.paused) {
       line(rebalanceLine(now))
       await setTimeout(pollMs)
       continue
@@ -167,7 +175,7 @@ function moveLine(move: Move): string {
   return `move ${move.id}: ${move.companyId} ${move.source} -> ${move.target}: ${state}${move.paused ? ' (paused)' : ''}, ${move.rowsCopied} rows copied${held}${error}`
 }
 
-const rebalanceLine = ({ state, buckets, bucketsLeft, companiesMoved, error }: Rebalance): string =>
-  `rebalance ${state}: ${buckets - bucketsLeft} of ${buckets} buckets, ${companiesMoved} companies moved${error === null ? '' : `, ${error}`}`
+const rebalanceLine = ({ state, paused, buckets, bucketsLeft, companiesMoved, error }: Rebalance): string =>
+  `rebalance ${state}${paused ? ' (paused)' : ''}: ${buckets - bucketsLeft} of ${buckets} buckets, ${companiesMoved} companies moved${error === null ? '' : `, ${error}`}`
 
 const line = (text: string): void => void process.stdout.write(`${text}\n`)

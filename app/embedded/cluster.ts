@@ -50,6 +50,8 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
   const directory = join(realpathSync(options.parent), options.name)
   if (options.replication === undefined && !existsSync(directory)) await createCluster(options, directory)
 
+  // What an earlier run left behind still holds the port that is preferred.
+  await reapOrphan(directory, join(directory, 'postmaster.pid'), options.logger)
   let port = await freePort(options.preferredPort)
   const launch = async (): Promise<GuardedProcess> => {
     await options.replication?.prepare(directory)

@@ -69,3 +69,24 @@ export async function allowPromotion(sql: Sql): Promise<void> {
   if (state?.granted === true || state?.readonly === true) return
   await sql.unsafe(`grant execute on function pg_promote(boolean, integer) to ${ownerRole}`)
 }
+
+/**
+ * The directory names a promoted server by its address. Where another program has taken a server's port meanwhile, the
+ * directory learns the new one; all at once, since servers may have changed ports with each other.
+ */
+export async function renamePrimaries(
+  sql: Sql,
+  moved: readonly { before: number; now: number }[],
+  keyOf: (port: number) => string,
+): Promise<void> {
+  const [catalog] = await sql<{ there: boolean }[]>`select to_regclass('shards') is not null as there`
+  if (catalog?.there !== true) return
+  const pairs = moved.map(({ before, now }) => ({ before: keyOf(before), now: keyOf(now) }))
+  await sql.begin(async (tx) => {
+    const renamed = await tx`
+      update shards set primary_server = m.now
+      from jsonb_to_recordset(${tx.json(pairs)}) as m (before text, now text)
+      where primary_server = m.before`
+    if (renamed.count > 0) await tx`update deployment set epoch = epoch + 1`
+  })
+}

@@ -6,12 +6,20 @@ import { z } from 'zod'
 import { AppError } from '../../core/errors.ts'
 import { parseShardId } from '../../core/ids.ts'
 import type { Logger } from '../../core/log.ts'
+import { serverKey } from '../../store/server-key.ts'
 import type { ShardConfig } from '../../store/shard-config.ts'
 import { serverAccount } from './account.ts'
 import { findPostgresBinaries } from './binaries.ts'
 import { type Cluster, type ClusterOptions, startCluster } from './cluster.ts'
 import { dataDirectoryError } from './data-directory.ts'
-import { allowPromotion, asSuperuser, databaseUrl, ensureDatabases, type Passwords } from './databases.ts'
+import {
+  allowPromotion,
+  asSuperuser,
+  databaseUrl,
+  ensureDatabases,
+  type Passwords,
+  renamePrimaries,
+} from './databases.ts'
 import { startReplica } from './replica.ts'
 
 export interface EmbeddedPostgres extends AsyncDisposable {
@@ -130,8 +138,17 @@ async function startClusters(options: EmbeddedPostgresOptions): Promise<Embedded
     if (result.status === 'rejected') throw result.reason
     return result.value
   })
-  await writeWhole(join(parent, 'ports.json'), JSON.stringify(Object.fromEntries(servers.map((s) => [s.name, s.port]))))
   const firstPort = servers.find((server) => server.name === names[0])?.port ?? 0
+  const moved = servers.flatMap(({ name, port }) => {
+    const before = ports[name]
+    return before === undefined || before === port ? [] : [{ before, now: port }]
+  })
+  if (moved.length > 0) {
+    const keyOf = (port: number): string => serverKey(databaseUrl(port, passwords, shardDatabase))
+    await asSuperuser(firstPort, passwords, (sql) => renamePrimaries(sql, moved, keyOf), catalogDatabase)
+  }
+  // After the directory: a start that is killed in between finds the old ports, and renames again.
+  await writeWhole(join(parent, 'ports.json'), JSON.stringify(Object.fromEntries(servers.map((s) => [s.name, s.port]))))
   const running = started.move()
   return {
     shards,

@@ -23,7 +23,11 @@ export interface CreateWebhookInput {
 
 export type JobState = 'WAITING' | 'DELAYED' | 'ACTIVE' | 'COMPLETED' | 'FAILED'
 
+export type MoveState = 'COPYING' | 'FENCED' | 'FLIPPED' | 'DONE' | 'FAILED' | 'CANCELLED'
+
 export type QueueClass = 'CRITICAL' | 'HIGH' | 'NORMAL' | 'LOW'
+
+export type RebalanceState = 'RUNNING' | 'DONE' | 'FAILED' | 'CANCELLED'
 
 export interface SubmitJobInput {
   name: string
@@ -46,6 +50,48 @@ export interface MutationCreateApiKeyArgs {
 
 export interface MutationRevokeApiKeyArgs {
   id: string
+}
+
+export interface MutationAddShardArgs {
+  name: string
+}
+
+export interface MutationMoveCompanyArgs {
+  companyId: string
+  to: string
+}
+
+export interface MutationPauseMovesArgs {
+  move?: string | null | undefined
+}
+
+export interface MutationResumeMovesArgs {
+  move?: string | null | undefined
+}
+
+export interface MutationCancelMoveArgs {
+  id: string
+}
+
+export interface MutationCancelRebalanceArgs {
+  id: string
+}
+
+export interface MutationPromoteReplicaArgs {
+  shard: string
+  replica?: string | null | undefined
+  acceptLoss: boolean | null
+}
+
+export interface QueryMovesArgs {
+  first: number | null
+  companyId?: string | null | undefined
+  shard?: string | null | undefined
+  before?: string | null | undefined
+}
+
+export interface QueryRebalancesArgs {
+  first: number | null
 }
 
 export interface QueryJobsArgs {
@@ -75,8 +121,10 @@ export interface Objects {
   Feed: unknown
   FeedConsumer: unknown
   Job: unknown
+  Move: unknown
   Pool: unknown
   Queue: unknown
+  Rebalance: unknown
   Replica: unknown
   Shard: unknown
   StreamTicket: unknown
@@ -96,6 +144,7 @@ export interface Resolvers<Context, O extends Objects> {
   Company: {
     __resolveReference: (reference: { readonly [key: string]: unknown }, context: Context) => Promise<O['Company'] | null>
     id?: Resolver<O['Company'], Record<string, never>, Context, string>
+    shard?: Resolver<O['Company'], Record<string, never>, Context, string | null>
     webhooks?: Resolver<O['Company'], Record<string, never>, Context, readonly O['Webhook'][] | null>
   }
   CreateApiKeyPayload?: {
@@ -133,12 +182,33 @@ export interface Resolvers<Context, O extends Objects> {
     createdAt?: Resolver<O['Job'], Record<string, never>, Context, string>
     finishedAt?: Resolver<O['Job'], Record<string, never>, Context, string | null>
   }
+  Move?: {
+    id?: Resolver<O['Move'], Record<string, never>, Context, string>
+    company?: Resolver<O['Move'], Record<string, never>, Context, O['Company']>
+    from?: Resolver<O['Move'], Record<string, never>, Context, string>
+    to?: Resolver<O['Move'], Record<string, never>, Context, string>
+    state?: Resolver<O['Move'], Record<string, never>, Context, MoveState>
+    paused?: Resolver<O['Move'], Record<string, never>, Context, boolean>
+    progress?: Resolver<O['Move'], Record<string, never>, Context, number>
+    rowsCopied?: Resolver<O['Move'], Record<string, never>, Context, number>
+    writesHeldBackMs?: Resolver<O['Move'], Record<string, never>, Context, number | null>
+    error?: Resolver<O['Move'], Record<string, never>, Context, string | null>
+    job?: Resolver<O['Move'], Record<string, never>, Context, O['Job'] | null>
+  }
   Mutation: {
     submitJob: Resolver<unknown, MutationSubmitJobArgs, Context, O['Job']>
     createWebhook: Resolver<unknown, MutationCreateWebhookArgs, Context, O['CreateWebhookPayload']>
     createStreamTicket: Resolver<unknown, Record<string, never>, Context, O['StreamTicket']>
     createApiKey: Resolver<unknown, MutationCreateApiKeyArgs, Context, O['CreateApiKeyPayload']>
     revokeApiKey: Resolver<unknown, MutationRevokeApiKeyArgs, Context, boolean>
+    addShard: Resolver<unknown, MutationAddShardArgs, Context, O['Shard']>
+    moveCompany: Resolver<unknown, MutationMoveCompanyArgs, Context, O['Move']>
+    rebalanceShards: Resolver<unknown, Record<string, never>, Context, O['Rebalance']>
+    pauseMoves: Resolver<unknown, MutationPauseMovesArgs, Context, readonly O['Move'][]>
+    resumeMoves: Resolver<unknown, MutationResumeMovesArgs, Context, readonly O['Move'][]>
+    cancelMove: Resolver<unknown, MutationCancelMoveArgs, Context, O['Move']>
+    cancelRebalance: Resolver<unknown, MutationCancelRebalanceArgs, Context, O['Rebalance']>
+    promoteReplica: Resolver<unknown, MutationPromoteReplicaArgs, Context, O['Job']>
   }
   Pool?: {
     max?: Resolver<O['Pool'], Record<string, never>, Context, number>
@@ -151,6 +221,8 @@ export interface Resolvers<Context, O extends Objects> {
   }
   Query: {
     shards: Resolver<unknown, Record<string, never>, Context, readonly O['Shard'][]>
+    moves: Resolver<unknown, QueryMovesArgs, Context, readonly O['Move'][]>
+    rebalances: Resolver<unknown, QueryRebalancesArgs, Context, readonly O['Rebalance'][]>
     queues: Resolver<unknown, Record<string, never>, Context, readonly O['Queue'][]>
     feeds: Resolver<unknown, Record<string, never>, Context, readonly O['Feed'][]>
     jobs: Resolver<unknown, QueryJobsArgs, Context, readonly O['Job'][]>
@@ -164,6 +236,16 @@ export interface Resolvers<Context, O extends Objects> {
     delayed?: Resolver<O['Queue'], Record<string, never>, Context, number>
     completed?: Resolver<O['Queue'], Record<string, never>, Context, number>
     failed?: Resolver<O['Queue'], Record<string, never>, Context, number>
+  }
+  Rebalance?: {
+    id?: Resolver<O['Rebalance'], Record<string, never>, Context, string>
+    state?: Resolver<O['Rebalance'], Record<string, never>, Context, RebalanceState>
+    paused?: Resolver<O['Rebalance'], Record<string, never>, Context, boolean>
+    buckets?: Resolver<O['Rebalance'], Record<string, never>, Context, number>
+    bucketsLeft?: Resolver<O['Rebalance'], Record<string, never>, Context, number>
+    companiesMoved?: Resolver<O['Rebalance'], Record<string, never>, Context, number>
+    error?: Resolver<O['Rebalance'], Record<string, never>, Context, string | null>
+    job?: Resolver<O['Rebalance'], Record<string, never>, Context, O['Job'] | null>
   }
   Replica?: {
     name?: Resolver<O['Replica'], Record<string, never>, Context, string>

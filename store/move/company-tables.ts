@@ -1,5 +1,6 @@
 import type { Sql } from 'postgres'
 import { AppError } from '../../core/errors.ts'
+import type { CompanyId } from '../../core/ids.ts'
 
 /** A table whose primary key begins with company_id: its rows go where their company goes. */
 export interface CompanyTable {
@@ -43,4 +44,13 @@ export async function companyTables(sql: Sql): Promise<CompanyTable[]> {
 export function requireSameTables(source: readonly CompanyTable[], target: readonly CompanyTable[]): void {
   if (JSON.stringify(source) === JSON.stringify(target)) return
   throw new AppError('CONFIG_INVALID', 'The two shards do not have the same tables: migrate both first.')
+}
+
+export const quote = (name: string): string => `"${name.replaceAll('"', '""')}"`
+
+/** One statement; index: each table's primary key. */
+export async function countRows(sql: Sql, tables: readonly CompanyTable[], companyId: CompanyId): Promise<number> {
+  const counts = tables.map(({ name }) => `(select count(*) from ${quote(name)} where company_id = $1)`)
+  const [row] = await sql.unsafe<{ count: number }[]>(`select ${counts.join(' + ') || '0'} as count`, [companyId])
+  return row?.count ?? 0
 }

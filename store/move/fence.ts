@@ -1,8 +1,7 @@
 import type { Sql, TransactionSql } from 'postgres'
 import { parseLsn } from '../../core/position.ts'
 import type { CompanyId } from '../../core/ids.ts'
-import { quote } from './sync.ts'
-import { fenceColumn, type CompanyTable } from './company-tables.ts'
+import { fenceColumn, quote, type CompanyTable } from './company-tables.ts'
 import { MoveInterrupted } from './move-row.ts'
 
 /** Writers are never made to wait longer than this for a fence that itself has to wait. */

@@ -26,6 +26,7 @@ export async function listMoves(sql: Sql, filter: MoveFilter, limit: number): Pr
       state: moves.state,
       paused: moves.paused,
       rowsCopied: moves.rowsCopied,
+      rowsExpected: moves.rowsExpected,
       rounds: moves.rounds,
       fenceMs: moves.fenceMs,
       error: moves.error,

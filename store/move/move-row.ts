@@ -12,6 +12,8 @@ export interface Move {
   readonly state: MoveState
   readonly paused: boolean
   readonly rowsCopied: number
+  /** Rows of the company when the copying began; null before. */
+  readonly rowsExpected: number | null
   readonly rounds: number
   /** For how long writes were held back; null until then. */
   readonly fenceMs: number | null
@@ -37,7 +39,8 @@ export class MoveInterrupted extends Error {
   }
 }
 
-const columns = `id, company_id as "companyId", source, target, state, paused, rows_copied as "rowsCopied", rounds,
+const columns = `id, company_id as "companyId", source, target, state, paused, rows_copied as "rowsCopied",
+  rows_expected as "rowsExpected", rounds,
   fence_ms as "fenceMs", error`
 const heldColumns = `${columns}, lease, cancel, synced_before as "syncedBefore"`
 
@@ -103,6 +106,7 @@ export async function setMove(
   change: {
     state?: MoveState
     syncedBefore?: string
+    rowsExpected?: number
     rounds?: number
     fenceMs?: number
     error?: string | null
@@ -114,6 +118,7 @@ export async function setMove(
     update company_moves set
       state = coalesce(${change.state ?? null}, state),
       synced_before = coalesce(${change.syncedBefore ?? null}, synced_before),
+      rows_expected = coalesce(${change.rowsExpected ?? null}, rows_expected),
       rounds = rounds + ${change.rounds ?? 0},
       fence_ms = coalesce(${change.fenceMs ?? null}, fence_ms),
       error = ${change.error ?? null},
@@ -123,6 +128,22 @@ export async function setMove(
     returning ${sql.unsafe(heldColumns)}`
   if (move === undefined) throw new MoveInterrupted('lost')
   return move
+}
+
+/** Every move that has not come to its end; answers those that this changed, newest first. */
+export async function steerMoves(sql: Sql, paused: boolean): Promise<Move[]> {
+  const moves = await sql<Move[]>`
+    update company_moves set paused = ${paused}
+    where state in ('copying', 'fenced') and paused <> ${paused}
+    returning ${sql.unsafe(columns)}`
+  return moves.toSorted((a, b) => b.id - a.id)
+}
+
+/** How much of a move is done, 0 to 1. What changes during it is copied again, so that copying alone tells no end. */
+export function moveProgress({ state, rowsCopied, rowsExpected }: Move): number {
+  if (state === 'done' || state === 'flipped') return 1
+  if (state === 'fenced') return 0.95
+  return rowsExpected === null ? 0 : 0.9 * Math.min(1, rowsCopied / Math.max(1, rowsExpected))
 }
 
 /** @throws AppError NOT_FOUND | INVALID_TRANSITION once the company has moved */

@@ -6,7 +6,7 @@ import { formatLsn } from '../../core/position.ts'
 import type { Sql } from 'postgres'
 import { loadDirectory, locate } from '../directory.ts'
 import type { ShardSql, Store } from '../store.ts'
-import { companyTables, requireSameTables, type CompanyTable } from './company-tables.ts'
+import { companyTables, countRows, requireSameTables, type CompanyTable } from './company-tables.ts'
 import { closeCompany, deleteRows, holdPlace, openCompany, reopenCompany, takePlace } from './fence.ts'
 import {
   findMove,
@@ -120,6 +120,10 @@ export function createMover(deps: MoverDeps): Mover {
     const tables = await onShard(source, companyTables)
     requireSameTables(tables, await onShard(target, companyTables))
     await onShard(target, (sql) => takePlace(sql, companyId, move.lease))
+    if (move.rowsExpected === null) {
+      const rowsExpected = await onShard(source, (sql) => countRows(sql, tables, companyId))
+      move = await setMove(catalog, move, { rowsExpected })
+    }
 
     // Renewing is due long before the lease ends; more often would only cost.
     let renewedAt = 0

@@ -1,5 +1,6 @@
+import { setTimeout } from 'node:timers/promises'
 import { AppError, isAppError } from '../../core/errors.ts'
-import type { ShardId } from '../../core/ids.ts'
+import type { CompanyId, ShardId } from '../../core/ids.ts'
 import type { Logger } from '../../core/log.ts'
 import { loadDirectory, locate, type Directory } from '../directory.ts'
 import type { Store } from '../store.ts'
@@ -11,6 +12,7 @@ import type { Mover } from './mover.ts'
 export interface Rebalance {
   readonly id: number
   readonly state: 'running' | 'done' | 'failed' | 'cancelled'
+  readonly paused: boolean
   readonly buckets: number
   readonly bucketsLeft: number
   readonly companiesMoved: number
@@ -22,6 +24,10 @@ export interface Rebalancer {
   /** Asks for one, or finds the one that is running. */
   request(): Promise<Rebalance>
   list(limit: number): Promise<Rebalance[]>
+  /** @throws AppError NOT_FOUND */
+  find(id: number): Promise<Rebalance>
+  /** The one that is running, if there is one: stops before its next company, or goes on. */
+  steer(paused: boolean): Promise<Rebalance | null>
   /** Stops before its next company. What has moved stays where it is. */
   cancel(id: number): Promise<void>
   /** Works at it until it is done, unless another process does. Safe to call again after any crash. */
@@ -32,8 +38,9 @@ export interface Rebalancer {
 
 /** Buckets whose creations are held back together while their last companies are looked for. */
 const bucketsAtOnce = 256
+const otherMoverMs = 200
 
-const columns = `id, state, buckets, buckets_left as "bucketsLeft", companies_moved as "companiesMoved", error`
+const columns = `id, state, paused, buckets, buckets_left as "bucketsLeft", companies_moved as "companiesMoved", error`
 
 interface Held extends Rebalance {
   readonly lease: number
@@ -59,7 +66,7 @@ export function createRebalancer(deps: {
     const [row] = await catalog<Held[]>`
       update rebalances
       set lease = nextval('mover_leases'), leased_until = now() + ${leaseMs} * interval '1 ms', updated_at = now()
-      where id = ${id} and state = 'running' and leased_until <= now()
+      where id = ${id} and state = 'running' and not paused and leased_until <= now()
       returning ${catalog.unsafe(columns)}, lease`
     return row ?? null
   }
@@ -75,6 +82,7 @@ export function createRebalancer(deps: {
       returning ${catalog.unsafe(columns)}, cancel`
     if (row === undefined) throw new MoveInterrupted('lost')
     if (row.cancel) throw new MoveInterrupted('cancelled')
+    if (row.paused) throw new MoveInterrupted('paused')
     return row
   }
 
@@ -137,13 +145,29 @@ export function createRebalancer(deps: {
     for (const companyId of await companiesOf(store, source, (id) => buckets.has(directory.strategy.bucketOf(id)))) {
       if (locate(directory, companyId) !== source) continue
       requireWanted(signal)
-      const { id } = await mover.plan(companyId, target)
-      const { state } = await mover.run(id, signal)
-      if (state !== 'done' && state !== 'flipped') {
-        requireWanted(signal)
-        throw new AppError('OVERLOADED', `The move of company "${companyId}" is ${state}.`)
-      }
+      await moveCompany(companyId, target, tell, signal)
       await tell(1)
+    }
+  }
+
+  /** Whoever does it: another worker may have been quicker to take it. */
+  async function moveCompany(
+    companyId: CompanyId,
+    target: ShardId,
+    tell: (moved: number) => Promise<void>,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
+    const { id } = await mover.plan(companyId, target)
+    for (;;) {
+      const { state, paused } = await mover.run(id, signal)
+      if (state === 'done' || state === 'flipped') return
+      requireWanted(signal)
+      if (state === 'failed' || state === 'cancelled') {
+        throw new AppError('INVALID_TRANSITION', `The move of company "${companyId}" is ${state}.`)
+      }
+      if (paused) throw new MoveInterrupted('paused')
+      await tell(0)
+      await setTimeout(otherMoverMs)
     }
   }
 
@@ -181,6 +205,12 @@ export function createRebalancer(deps: {
     },
     list: (limit) => catalog<Rebalance[]>`
       select ${catalog.unsafe(columns)} from rebalances order by id desc limit ${limit}`,
+    find,
+    async steer(paused) {
+      const [row] = await catalog<Rebalance[]>`
+        update rebalances set paused = ${paused} where state = 'running' returning ${catalog.unsafe(columns)}`
+      return row ?? null
+    },
     async cancel(id) {
       const { count } = await catalog`update rebalances set cancel = true where id = ${id} and state = 'running'`
       if (count === 0) throw new AppError('INVALID_TRANSITION', `The rebalance is ${(await find(id)).state} already.`)
@@ -204,7 +234,7 @@ export function createRebalancer(deps: {
     },
     async runIdle(signal) {
       const [row] = await catalog<{ id: number }[]>`
-        select id from rebalances where state = 'running' and leased_until <= now()`
+        select id from rebalances where state = 'running' and not paused and leased_until <= now()`
       if (row !== undefined) await rebalancer.run(row.id, signal === undefined ? {} : { signal })
     },
   }

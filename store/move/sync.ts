@@ -1,7 +1,7 @@
 import type { Sql, TransactionSql } from 'postgres'
 import { AppError } from '../../core/errors.ts'
 import type { CompanyId } from '../../core/ids.ts'
-import { fenceColumn, type CompanyTable } from './company-tables.ts'
+import { fenceColumn, quote, type CompanyTable } from './company-tables.ts'
 
 /** Rows a batch: with records of the largest allowed size it still fits in memory. */
 const batchRows = 200
@@ -156,5 +156,3 @@ async function summary(
   )
   return { count: Number(found?.['count']), checksum: String(found?.['checksum']) }
 }
-
-export const quote = (name: string): string => `"${name.replaceAll('"', '""')}"`

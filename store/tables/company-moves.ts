@@ -18,4 +18,5 @@ export const companyMoves = pgTable('company_moves', {
   error: text(),
   createdAt: timestamp('created_at', { withTimezone: true }).notNull().defaultNow(),
   updatedAt: timestamp('updated_at', { withTimezone: true }).notNull().defaultNow(),
+  rowsExpected: bigint('rows_expected', { mode: 'number' }),
 })

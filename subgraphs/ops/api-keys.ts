@@ -89,7 +89,8 @@ function scopesWithin(
   return (asked ?? own) as readonly Action[]
 }
 
-async function checkCompany(store: Store, companyId: CompanyId, scope: StoreScope): Promise<void> {
+/** @throws AppError NOT_FOUND */
+export async function checkCompany(store: Store, companyId: CompanyId, scope: StoreScope): Promise<void> {
   const rows = await store.readOne(
     companyId,
     (sql) => sql`select 1 from companies where company_id = ${companyId}`,

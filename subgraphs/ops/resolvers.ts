@@ -4,6 +4,7 @@ import { authorize, can } from '../../access/rights.ts'
 import type { Tickets } from '../../access/tickets.ts'
 
 import { type CompanyId, parseCompanyId } from '../../core/ids.ts'
+import type { Logger } from '../../core/log.ts'
 import type { JobFollower } from '../../jobs/follow-job.ts'
 import type { Job } from '../../jobs/job.ts'
 import type { Jobs, QueueCounts } from '../../jobs/jobs.ts'
@@ -13,10 +14,13 @@ import type { Ledger } from '../../ledger/ledger.ts'
 import { lockCompany } from '../../network/lock-company.ts'
 import type { JobState, Objects, QueueClass, Resolvers } from '../../schema/generated/ops.ts'
 import type { PoolStats } from '../../store/pool/pool.ts'
+import type { Move } from '../../store/move/move-row.ts'
+import type { Rebalance } from '../../store/move/rebalance.ts'
 import type { Store } from '../../store/store.ts'
 import type { Webhook, Webhooks } from '../../webhooks/webhooks.ts'
 import type { SubgraphContext } from '../context.ts'
 import { createApiKeys } from './api-keys.ts'
+import { createMoveResolvers, type ShardOperations } from './moves.ts'
 import { parseWebhookId, webhookId, webhooksOf } from './loaders.ts'
 import { type ReplicaHealth, readShards, type ShardHealth } from './shards.ts'
 import { ownSource } from '../../ledger/own-records.ts'
@@ -29,7 +33,9 @@ interface OpsObjects extends Objects {
   Feed: FeedLag & { shard: string }
   FeedConsumer: ConsumerLag
   Job: Job
+  Move: Move
   Queue: QueueCounts
+  Rebalance: Rebalance
   Pool: PoolStats
   Replica: ReplicaHealth
   Shard: ShardHealth
@@ -45,9 +51,12 @@ export function createOpsResolvers(deps: {
   webhooks: Webhooks
   tickets: Tickets
   keys: Pick<KeyRing, 'create' | 'revoke' | 'list' | 'find'>
+  shards: ShardOperations
+  logger: Logger
 }): Resolvers<SubgraphContext, OpsObjects> {
   const { store, ledger, jobs, jobFollower, webhooks, tickets } = deps
   const apiKeys = createApiKeys({ keys: deps.keys, store })
+  const moving = createMoveResolvers({ store, jobs, logger: deps.logger, ...deps.shards })
   return {
     Query: {
       shards: (_, _args, { principal, scope }) => {
@@ -80,6 +89,7 @@ export function createOpsResolvers(deps: {
         return isTheirs ? job : null
       },
       apiKeys: (_, { companyId, first }, { principal }) => apiKeys.list(principal, companyId, first),
+      ...moving.query,
     },
     Mutation: {
       submitJob: (_, { input: { name, companyId, queue, arguments: args } }, { principal, actor }) => {
@@ -117,6 +127,7 @@ export function createOpsResolvers(deps: {
       },
       createApiKey: (_, { input }, { principal, actor, scope }) => apiKeys.create(principal, input, actor, scope),
       revokeApiKey: (_, { id }, { principal }) => apiKeys.revoke(principal, id),
+      ...moving.mutation,
     },
     Subscription: {
       jobChanged: {
@@ -143,11 +154,17 @@ export function createOpsResolvers(deps: {
       state: ({ state }) => state.toUpperCase() as JobState,
       company: ({ companyId }) => (companyId === null ? null : { id: companyId }),
     },
+    Move: moving.Move,
+    Rebalance: moving.Rebalance,
     Queue: {
       class: ({ class: name }) => name.toUpperCase() as QueueClass,
     },
     Company: {
       __resolveReference: async ({ id }) => ({ id: parseCompanyId(String(id)) }),
+      shard: ({ id }, _args, { principal }) => {
+        authorize(principal, 'ops.read')
+        return store.shardOf(id)
+      },
       webhooks: ({ id }, _args, { principal, loaders }) => {
         authorize(principal, 'webhook.read', id)
         return loaders.get(webhooksOf).load(id)

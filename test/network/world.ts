@@ -1,4 +1,4 @@
-import type { CompanyId } from '../../core/ids.ts'
+import type { CompanyId, ShardId } from '../../core/ids.ts'
 import { silentLogger } from '../../core/log.ts'
 import { createLedger } from '../../ledger/ledger.ts'
 import { createCompanyCommands } from '../../network/companies.ts'
@@ -29,8 +29,11 @@ export async function createWorld({ shardCount = 2 }: { shardCount?: number } = 
   return {
     store,
     ledger,
+    /** As the store knows them. */
+    shards,
     catalogUrl,
     /** The way to a company's shard. */
+    cableTo: (shard: ShardId) => cables[store.shards.indexOf(shard)] as Cuttable,
     cableOf: (companyId: CompanyId) => cables[store.shards.indexOf(store.shardOf(companyId))] as Cuttable,
     companies: createCompanyCommands({ ledger }),
     relationships: createRelationshipCommands({ store, ledger }),

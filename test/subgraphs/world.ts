@@ -1,4 +1,5 @@
 import { newPrincipalKey, createPrincipalSigner, createPrincipalVerifier } from '../../access/propagation.ts'
+import { composeShards } from '../../app/shards.ts'
 import { createKeyRing } from '../../access/keys.ts'
 import { createTickets } from '../../access/tickets.ts'
 import { createPostgresTicketStore } from '../../access/tickets-in-postgres.ts'
@@ -79,7 +80,17 @@ export async function createSubgraphWorld(options: { shardCount?: number } = {})
       users: createUserCommands({ ledger }),
       follower: live.follower,
     }),
-    ops: createOpsResolvers({ store, ledger, jobs, jobFollower, webhooks, tickets, keys }),
+    ops: createOpsResolvers({
+      store,
+      ledger,
+      jobs,
+      jobFollower,
+      webhooks,
+      tickets,
+      keys,
+      shards: composeShards({ store, bus: live.bus, shards: world.shards, logger: silentLogger }),
+      logger: silentLogger,
+    }),
     records: createRecordsResolvers({
       store,
       ledger,
