@@ -2,9 +2,10 @@ import type { DocumentNode, ExecutionResult } from 'graphql'
 import type { SubgraphRequest } from '../core/subgraph-executor.ts'
 
 /**
- * What an event comes to is worked out once for all subscribers with the same document, variables and principal: readers of
- * one ledger at the same place are given the same record object (`events/follow.ts`), and by that they are found. Kept no
- * longer than the record itself. Results are shared: they are to be read only.
+ * What an event comes to is worked out once for all subscribers with the same document, variables and principal, or with
+ * the same rights where all that is selected is public: readers of one ledger at the same place are given the same record
+ * object (`events/follow.ts`), and by that they are found. Kept no longer than the record itself. Results are shared: they
+ * are to be read only.
  */
 export function createSharedEvents(): {
   resultOf(request: SubgraphRequest, event: unknown, run: () => Promise<ExecutionResult>): Promise<ExecutionResult>
@@ -20,8 +21,11 @@ export function createSharedEvents(): {
       if (byRecord === undefined) byDocument.set(document, (byRecord = new WeakMap()))
       let results = byRecord.get(record)
       if (results === undefined) byRecord.set(record, (results = new Map()))
-      // Everything rights may follow from.
-      const key = JSON.stringify([context.principal, request.operationName ?? '', variables ?? null])
+      // Everything rights may follow from; of what is public, everything but who it is.
+      const { principal } = context
+      const who =
+        request.isPublic === true && principal.kind !== 'anonymous' ? [principal.kind, principal.scopes] : principal
+      const key = JSON.stringify([who, request.operationName ?? '', variables ?? null])
       const known = results.get(key)
       if (known !== undefined) return known
       const result = run()

@@ -26,7 +26,7 @@ import { runPlan } from './execution.ts'
 import { isObject, type JsonObject } from './json.ts'
 import type { CompiledOperation } from './operation.ts'
 import { createRuntime, warmUp, type Runtime } from './runtime.ts'
-import { publicGroup, type Sharing } from './sharing.ts'
+import type { Sharing } from './sharing.ts'
 import { fetchRequest } from './subgraph-request.ts'
 import { answerEvents } from './subscription.ts'
 import type { Variables } from './variables.ts'
@@ -43,8 +43,6 @@ export interface FederatedGatewayOptions {
   readonly batching?: boolean
   /** Absent: nothing in flight is shared. */
   readonly sharing?: Sharing
-  /** Whether everything an operation selects may be seen by everybody; only then do principals share. Default never. */
-  readonly isPublic?: (operation: CompiledOperation) => boolean
   /** Whether this request's answer carries `extensions.plan`. MUST be the right of developers or administrators. */
   readonly explain?: (context: RequestContext) => boolean
   /** How long one event of a subscription may take. Default 30 s. */
@@ -209,9 +207,9 @@ export function createFederatedGateway(options: FederatedGatewayOptions): Federa
     if (sharing?.queries === undefined || options.explain?.(context) === true) {
       return runOnce(runtime, operation, variables, context)
     }
-    const group = options.isPublic?.(operation) === true ? publicGroup : sharing.groupOf(context)
+    const { key: audience, group } = sharing.audienceOf(context.principal, operation.isPublic)
     const shareKey = JSON.stringify([
-      group,
+      audience,
       sharing.scopeOf(context),
       runtime.supergraph.id,
       operation.operationName ?? '',

@@ -14,6 +14,7 @@ import {
   type OperationDefinitionNode,
 } from 'graphql'
 import type { PlannableSupergraph } from '../planner/supergraph.ts'
+import { selectsOnlyPublic } from '../public-fields.ts'
 import { planOperation } from '../planner/plan-operation.ts'
 import { separateClientNames } from '../planner/client-names.ts'
 import { AnswerData, type Answer } from './answer.ts'
@@ -36,6 +37,8 @@ export interface CompiledOperation {
   readonly definition: OperationDefinitionNode
   readonly operationName: string | undefined
   readonly queryPlan: QueryPlan
+  /** Whether everybody with the same rights gets the same answer. */
+  readonly isPublic: boolean
   readonly root: CompiledNode | undefined
   /** The subgraph's subscription that a subscription starts with; `root` is then what is done for each event. */
   readonly primary: CompiledFetch | undefined
@@ -68,7 +71,7 @@ export function compileOperation(
   const queryPlan = planOperation(supergraph, names.document, operationName)
   const subscription = queryPlan.node?.kind === 'Subscription' ? queryPlan.node : undefined
   const node = queryPlan.node?.kind === 'Subscription' ? queryPlan.node.rest : queryPlan.node
-  const { root, fetches } = compilePlan(node, supergraph.fullSchema)
+  const { root, fetches } = compilePlan(node, supergraph)
   const conditionNames = conditionVariables(document)
   const projections = new Map<string, Projection>()
 
@@ -103,8 +106,9 @@ export function compileOperation(
     definition,
     operationName,
     queryPlan,
+    isPublic: selectsOnlyPublic(supergraph.schema, supergraph.publicMarks, document, definition),
     root,
-    primary: subscription && compileFetch(subscription.primary, [], fetches.length, supergraph.fullSchema),
+    primary: subscription && compileFetch(subscription.primary, [], fetches.length, supergraph),
     batched: compileBatchedOperations(fetches),
     checkVariables: compileVariableCheck(supergraph.schema, definition.variableDefinitions ?? []),
     conditions: (variables) => conditionValues(conditionNames, definition, variables),

@@ -3,14 +3,9 @@
  * only walking data, sending text and merging answers. The shape of the plan is kept as the planner made it.
  */
 import type { FetchNode, PlanNode } from '@apollo/query-planner'
-import {
-  Kind,
-  parse,
-  type DocumentNode,
-  type GraphQLSchema,
-  type OperationDefinitionNode,
-  type OperationTypeNode,
-} from 'graphql'
+import { Kind, parse, type DocumentNode, type OperationDefinitionNode, type OperationTypeNode } from 'graphql'
+import type { PlannableSupergraph } from '../planner/supergraph.ts'
+import { selectsOnlyPublic } from '../public-fields.ts'
 import { compileContextArguments, type ContextArguments } from './context-arguments.ts'
 import { compileRepresentations, type Representations } from './representations.ts'
 
@@ -32,7 +27,6 @@ export interface CompiledFetch {
   readonly operationKind: `${OperationTypeNode}`
   readonly operationName: string | undefined
   readonly query: string
-  /** Parsed on first use: only subgraphs in this process and batches of fetches need it. */
   readonly document: () => DocumentNode
   /** From the root of the data to what the answer is merged into; `@` stands for the items of a list. */
   readonly path: readonly string[]
@@ -40,6 +34,8 @@ export interface CompiledFetch {
   /** Present for entity fetches. */
   readonly representations: Representations | undefined
   readonly contextArguments: ContextArguments | undefined
+  /** Whether all it selects is public. */
+  readonly isPublic: boolean
   readonly outputRewrites: NonNullable<FetchNode['outputRewrites']>
   /** The request's body up to its variables: `{"query":…,"operationName":…,"variables":{`. */
   readonly bodyHead: string
@@ -50,7 +46,9 @@ export interface CompiledPlan {
   readonly fetches: readonly CompiledFetch[]
 }
 
-export function compilePlan(node: PlanNode | undefined, schema: GraphQLSchema): CompiledPlan {
+type PlanSchema = Pick<PlannableSupergraph, 'fullSchema' | 'publicMarks'>
+
+export function compilePlan(node: PlanNode | undefined, supergraph: PlanSchema): CompiledPlan {
   const fetches: CompiledFetch[] = []
 
   function compile(node: PlanNode, path: readonly string[]): CompiledNode {
@@ -69,7 +67,7 @@ export function compilePlan(node: PlanNode | undefined, schema: GraphQLSchema): 
           whenFalse: node.elseClause && compile(node.elseClause, path),
         }
       case 'Fetch': {
-        const fetch = compileFetch(node, path, fetches.length, schema)
+        const fetch = compileFetch(node, path, fetches.length, supergraph)
         fetches.push(fetch)
         return fetch
       }
@@ -89,9 +87,11 @@ export function compileFetch(
   node: FetchNode,
   path: readonly string[],
   index: number,
-  schema: GraphQLSchema,
+  { fullSchema: schema, publicMarks }: PlanSchema,
 ): CompiledFetch {
-  let document: DocumentNode | undefined
+  let parsed: DocumentNode | undefined
+  const document = (): DocumentNode =>
+    (parsed ??= node.operationDocumentNode ?? parse(node.operation, { noLocation: true }))
   const operationName = node.operationName === undefined ? '' : `,"operationName":${JSON.stringify(node.operationName)}`
   return {
     kind: 'fetch',
@@ -100,11 +100,12 @@ export function compileFetch(
     operationKind: node.operationKind,
     operationName: node.operationName,
     query: node.operation,
-    document: () => (document ??= node.operationDocumentNode ?? parse(node.operation, { noLocation: true })),
+    document,
     path,
     variableUsages: (node.variableUsages ?? []).filter((name) => name !== 'representations'),
     representations: node.requires && compileRepresentations(schema, node.requires, node.inputRewrites),
     contextArguments: compileContextArguments(schema, node.contextRewrites ?? []),
+    isPublic: selectsOnlyPublic(schema, publicMarks, document(), operationOf(document())),
     outputRewrites: node.outputRewrites ?? [],
     bodyHead: `{"query":${JSON.stringify(node.operation)}${operationName},"variables":{`,
   }

@@ -15,6 +15,7 @@ class FetchRequest implements SubgraphRequest {
   readonly kind: SubgraphRequest['kind']
   readonly query: string
   readonly operationName?: string
+  readonly isPublic: boolean
   readonly context: RequestContext
   readonly #parts: RequestParts
 
@@ -23,6 +24,7 @@ class FetchRequest implements SubgraphRequest {
     this.kind = fetch.operationKind
     this.query = parts.query
     if (parts.operationName !== undefined) this.operationName = parts.operationName
+    this.isPublic = parts.isPublic
     this.context = context
     this.#parts = parts
   }
@@ -41,6 +43,7 @@ class FetchRequest implements SubgraphRequest {
 }
 
 interface RequestParts {
+  readonly isPublic: boolean
   readonly query: string
   readonly operationName: string | undefined
   document(): DocumentNode
@@ -51,6 +54,7 @@ interface RequestParts {
 export function fetchRequest(call: FetchCall, context: RequestContext): SubgraphRequest {
   const { fetch, variables, texts, objects } = call
   return new FetchRequest(fetch, context, {
+    isPublic: fetch.isPublic,
     query: fetch.query,
     operationName: fetch.operationName,
     document: fetch.document,
@@ -76,6 +80,7 @@ export function joinedRequest(
   const name = (index: number): string => (batch === undefined ? 'representations' : `_r${index}`)
   const texts = parts.map(({ texts }, index) => `"${name(index)}":[${texts.join(',')}]`).join(',')
   return new FetchRequest(first.fetch, context, {
+    isPublic: parts.every(({ fetch }) => fetch.isPublic),
     query: batch?.query ?? first.fetch.query,
     operationName: batch === undefined ? first.fetch.operationName : undefined,
     document: batch?.document ?? first.fetch.document,

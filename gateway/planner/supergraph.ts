@@ -7,6 +7,7 @@ import { createHash } from 'node:crypto'
 import { Supergraph, type Operation, type Schema } from '@apollo/federation-internals'
 import { QueryPlanner, type QueryPlan } from '@apollo/query-planner'
 import { parse, type GraphQLSchema } from 'graphql'
+import { type PublicMarks, readPublicMarks } from '../public-fields.ts'
 import { namesOnTheWay } from './client-names.ts'
 import { separateRequiredArguments } from './required-arguments.ts'
 import { dropUnresolvableKeys } from './resolvable-keys.ts'
@@ -24,13 +25,17 @@ export interface PlannableSupergraph {
   plan(operation: Operation): QueryPlan
   /** Field names that plans may need on the way from one subgraph to another. */
   readonly namesOnTheWay: ReadonlySet<string>
+  /** What everybody with the same rights gets the same answer from. */
+  readonly publicMarks: PublicMarks
   readonly subgraphs: readonly { readonly name: string; readonly url: string }[]
 }
 
 /** @throws Error with the composition's own words when the text is no supergraph or needs what we cannot execute. */
 export function buildSupergraph(sdl: string): PlannableSupergraph {
   const given = Supergraph.build(sdl, { validateSupergraph: true })
-  const { document, restore } = separateRequiredArguments(dropUnresolvableKeys(parse(sdl, { noLocation: true })))
+  const parsed = parse(sdl, { noLocation: true })
+  const publicMarks = readPublicMarks(parsed)
+  const { document, restore } = separateRequiredArguments(dropUnresolvableKeys(parsed))
   const planned = Supergraph.build(document, { validateSupergraph: false })
   // Fetches carry their selections in full: fragments would collide when several fetches leave as one operation.
   const planner = new QueryPlanner(planned, { reuseQueryFragments: false })
@@ -41,6 +46,7 @@ export function buildSupergraph(sdl: string): PlannableSupergraph {
     plannedSchema: planned.apiSchema(),
     fullSchema: given.schema.toGraphQLJSSchema(),
     namesOnTheWay: namesOnTheWay(document),
+    publicMarks,
     plan: (operation) => restore(planner.buildQueryPlan(operation)),
     subgraphs: given.subgraphsMetadata().map(({ name, url }) => ({ name, url: url ?? '' })),
   }

@@ -115,8 +115,8 @@ export function createHttpExecutor(options: HttpExecutorOptions): HttpExecutor {
     if (sharing?.reads === undefined || request.kind !== 'query' || sharing.isExcluded(context)) {
       text = await ask(request, body, headers, signal)
     } else {
-      const group = sharing.groupOf(context)
-      const key = JSON.stringify([subgraph, group, sharing.scopeOf(context)]) + body
+      const { key: audience, group } = sharing.audienceOf(context.principal, request.isPublic === true)
+      const key = JSON.stringify([subgraph, audience, sharing.scopeOf(context)]) + body
       text = await sharing.reads.join(key, group, signal, (shared) => ask(request, body, headers, shared))
     }
     return resultOf(text, subgraph, isOurs ? context : undefined)

@@ -22,15 +22,29 @@ export interface SubgraphDefinition {
 export type Subgraphs = Record<string, SubgraphDefinition>
 
 const link =
-  'extend schema @link(url: "https://specs.apollo.dev/federation/v2.9", import: ["@key", "@requires", "@provides", "@external", "@shareable", "@interfaceObject", "@inaccessible", "@override", "@context", "@fromContext"])\n'
+  'extend schema @link(url: "https://specs.apollo.dev/federation/v2.9", import: ["@key", "@requires", "@provides", "@external", "@shareable", "@interfaceObject", "@inaccessible", "@override", "@context", "@fromContext", "@composeDirective"])\n'
+
+/** For subgraphs that mark what is public. */
+export const cacheControl = `
+  extend schema
+    @link(url: "https://ledgerway.dev/cache-control/v0.1", import: ["@cacheControl"])
+    @composeDirective(name: "@cacheControl")
+  directive @cacheControl(maxAge: Int, scope: CacheControlScope) on FIELD_DEFINITION | OBJECT | INTERFACE | UNION
+  enum CacheControlScope { PUBLIC PRIVATE }
+`
 
 const withLink = (sdl: string): DocumentNode => parse(link + sdl)
 
+const composed = new WeakMap<Subgraphs, string>()
+
 export function composeText(subgraphs: Subgraphs): string {
+  const known = composed.get(subgraphs)
+  if (known !== undefined) return known
   const result = composeServices(
     Object.entries(subgraphs).map(([name, { sdl }]) => ({ name, url: `inproc://${name}`, typeDefs: withLink(sdl) })),
   )
   if (result.errors !== undefined) throw new Error(result.errors.map(({ message }) => message).join('\n'))
+  composed.set(subgraphs, result.supergraphSdl)
   return result.supergraphSdl
 }
 

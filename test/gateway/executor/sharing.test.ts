@@ -77,14 +77,6 @@ describe('identical queries in flight', () => {
     expect(gateway.reads()).toBe(2)
   })
 
-  test('are shared between principals where everything is public', async () => {
-    await using gateway = await held({ isPublic: () => true })
-    const asking = ['a', 'b'].map((name) => gateway.query('{ time }', {}, requestContext({ principal: company(name) })))
-    gateway.release()
-    await Promise.all(asking)
-    expect(gateway.reads()).toBe(1)
-  })
-
   test('end with a mutation of the same principal: what comes after it reads anew', async () => {
     await using gateway = await held()
     const principal = company('a')

@@ -3,8 +3,10 @@ import type { AddressInfo } from 'node:net'
 import { brotliCompressSync, gzipSync } from 'node:zlib'
 import { describe, expect, test } from 'vitest'
 import { isAppError } from '../../../core/errors.ts'
+import { parseCompanyId } from '../../../core/ids.ts'
 import type { RequestContext } from '../../../core/request.ts'
 import type { SubgraphRequest } from '../../../core/subgraph-executor.ts'
+import { createSharing } from '../../../gateway/executor/sharing.ts'
 import { createHttpExecutor, type HttpExecutorOptions } from '../../../gateway/transport/http.ts'
 import { requestContext } from '../executor/network.ts'
 import { serve, type Handler } from './server.ts'
@@ -169,6 +171,30 @@ describe('asking a subgraph over HTTP', () => {
         expect(await ask()).toEqual(JSON.parse(body))
       },
       { retries: 0 },
+    )
+  })
+
+  test('identical reads in flight are one request: of one principal, and of all with the same rights where it is public', async () => {
+    let requests = 0
+    const held: (() => void)[] = []
+    await withExecutor(
+      (_request, response) => {
+        requests += 1
+        held.push(() => response.end(ok))
+      },
+      async (ask) => {
+        const as = (name: string, scopes: string[], isPublic: boolean): Promise<unknown> => {
+          const principal = { kind: 'company', companyId: parseCompanyId(name), keyId: name, scopes } as const
+          return ask({ isPublic, context: requestContext({ principal }) })
+        }
+        const all = [as('a', ['*'], true), as('b', ['*'], true), as('c', [], true), ask({ isPublic: true })]
+        all.push(as('a', ['*'], false), as('a', ['*'], false), as('b', ['*'], false))
+        await expect.poll(() => requests).toBe(5)
+        for (const release of held) release()
+        for (const answer of await Promise.all(all)) expect(answer).toEqual({ data: { hello: 'wörld' } })
+        expect(requests).toBe(5)
+      },
+      { sharing: createSharing({ queries: false, reads: true }) },
     )
   })
 
