@@ -54,6 +54,7 @@ import { openSigning, type Signing } from './signing.ts'
 import { openServers, type Servers } from './servers.ts'
 import { composeShards } from './shards.ts'
 import { supergraphSource } from './supergraph.ts'
+import { followKeyPair, readKeyPair } from './tls.ts'
 import {
   disableWebhook,
   namespaceOf,
@@ -265,6 +266,7 @@ export async function compose(deps: ComposeDeps): Promise<App> {
     )
     const alone = createMemoryRateLimiter()
     const limiter = redis === undefined ? alone : createRedisRateLimiter({ redis, prefix, fallback: alone, logger })
+    const tls = config.tls === undefined ? undefined : await readKeyPair(config.tls)
     const server = use(
       createGatewayServer({
         gateway,
@@ -277,6 +279,7 @@ export async function compose(deps: ComposeDeps): Promise<App> {
         logger,
         host: config.host,
         port: config.port,
+        ...(tls === undefined ? {} : { tls }),
         development: !config.production,
         debugExtensions: config.debugExtensions,
         corsOrigins: config.corsOrigins,
@@ -284,6 +287,9 @@ export async function compose(deps: ComposeDeps): Promise<App> {
         passForeignErrors: !ours,
       }),
     )
+    if (config.tls !== undefined) {
+      stack.use(followKeyPair({ files: config.tls, replace: (pair) => server.replaceKeyPair(pair), logger }))
+    }
     const { adminApiKey } = config
     if (adminApiKey !== undefined) await ensureAdminKey({ catalog: store.catalog, adminApiKey })
     urls.push((await server.listen()).url)

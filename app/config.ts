@@ -27,6 +27,8 @@ function wholeNumber(least: number, most: number) {
 export const environment = {
   PORT: wholeNumber(0, 65_535).default(4000),
   HOST: z.string().default('127.0.0.1'),
+  TLS_CERT: z.string().optional(),
+  TLS_KEY: z.string().optional(),
   DATA_DIR: z.string().default('.ledgerway'),
   NODE_ENV: z.enum(['development', 'production', 'test']).default('development'),
   ROLES: list.optional(),
@@ -64,6 +66,8 @@ type Environment = z.infer<typeof schema>
 export interface Config {
   readonly port: number
   readonly host: string
+  /** Absolute. Absent: the gateway speaks HTTP/1.1 without TLS, for a proxy in front of it or for this machine. */
+  readonly tls: { readonly certFile: string; readonly keyFile: string } | undefined
   /** Absolute. */
   readonly dataDir: string
   readonly production: boolean
@@ -115,6 +119,7 @@ export function readConfig(argv: readonly string[] = [], env: NodeJS.ProcessEnv 
   return {
     port: values.PORT,
     host: values.HOST,
+    tls: parseTls(values),
     dataDir: resolve(values.DATA_DIR),
     production,
     roles: parseRoles(values.ROLES),
@@ -180,6 +185,14 @@ function parseExternal(values: Environment): Config['external'] {
     )
   }
   return { shards: parseShards(values.SHARDS), catalogUrl: values.CATALOG_URL }
+}
+
+function parseTls({ TLS_CERT: cert, TLS_KEY: key }: Environment): Config['tls'] {
+  if (cert === undefined && key === undefined) return undefined
+  if (cert === undefined || key === undefined) {
+    throw new AppError('CONFIG_INVALID', 'TLS_CERT and TLS_KEY go together: set both, or neither.')
+  }
+  return { certFile: resolve(cert), keyFile: resolve(key) }
 }
 
 function parseRoles(names: readonly string[] | undefined): ReadonlySet<Role> {

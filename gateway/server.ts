@@ -22,6 +22,7 @@ import { drainLargeBodies } from './http/drain-large-body.ts'
 import { addFeedRoute } from './http/feed.ts'
 import { addGraphqlRoutes } from './http/graphql.ts'
 import { addHealthRoutes, type Readiness } from './http/health.ts'
+import { createListener, type Listener, type TlsKeyPair } from './http/listener.ts'
 import { addPublishedRoutes, type ReadPublishedFile } from './http/published.ts'
 import { ofFastify, sendError } from './http/send-error.ts'
 import { defaultLimits, type GatewayLimits } from './limits.ts'
@@ -55,6 +56,8 @@ export interface GatewayServerDeps {
   readonly host: string
   /** 0: any free one. */
   readonly port: number
+  /** Absent: neither TLS nor HTTP/2. */
+  readonly tls?: TlsKeyPair
   /** The console page, and introspection without a key. */
   readonly development: boolean
   readonly debugExtensions?: boolean
@@ -72,6 +75,8 @@ export interface GatewayServer extends AsyncDisposable {
   listen(): Promise<{ url: string; port: number }>
   /** For metrics. */
   load(): GatewayLoad
+  /** A renewed certificate, for the connections that come. @throws Error where it is no key pair */
+  replaceKeyPair(tls: TlsKeyPair): void
 }
 
 export interface GatewayLoad {
@@ -80,6 +85,9 @@ export interface GatewayLoad {
   readonly webSockets: ConnectionLoad
   readonly eventStreams: ConnectionLoad
 }
+
+/** How long HTTP/2 connections may take the answers that were written last. */
+const lastAnswersMs = 2_000
 
 /** What answers depend on besides address and body: caches outside keep them apart. */
 const vary = 'Origin, Accept, Accept-Encoding, Authorization, X-Api-Key, Ledgerway-Position'
@@ -133,9 +141,13 @@ export function createGatewayServer(deps: GatewayServerDeps): GatewayServer {
   })
 
   let draining = false
+  let listener: Listener | undefined
   const app = Fastify({
+    serverFactory(handler) {
+      listener = createListener(handler, { tls: deps.tls, limits })
+      return listener.server
+    },
     bodyLimit: limits.bodyBytes,
-    requestTimeout: limits.requestMs,
     // Idle connections are closed at once, busy ones after their answer.
     forceCloseConnections: 'idle',
     // What fails before there is a route, such as an address that cannot be decoded.
@@ -155,9 +167,11 @@ export function createGatewayServer(deps: GatewayServerDeps): GatewayServer {
       requestIdOf(request.headers['ledgerway-request-id']),
     ),
   )
-  app.addHook('onSend', async (_request, reply) => {
+  app.addHook('onSend', async (request, reply) => {
     void reply.header('x-content-type-options', 'nosniff')
-    if (draining) void reply.header('connection', 'close')
+    // HTTP/2 has no such header, also where Fastify sets it; its connections are told when the server stops.
+    if (request.raw.httpVersionMajor === 2) void reply.removeHeader('connection')
+    else if (draining) void reply.header('connection', 'close')
   })
   drainLargeBodies(app, limits)
   app.addHook('onRequest', async (_request, reply) => void reply.header('vary', vary))
@@ -200,14 +214,18 @@ export function createGatewayServer(deps: GatewayServerDeps): GatewayServer {
       await app.listen({ host: deps.host, port: deps.port })
       const { port } = app.server.address() as AddressInfo
       const host = deps.host.includes(':') ? `[${deps.host}]` : deps.host
-      return { url: `http://${host}:${port}/graphql`, port }
+      return { url: `${deps.tls === undefined ? 'http' : 'https'}://${host}:${port}/graphql`, port }
     },
     load: () => ({ operations: admission.count, webSockets: sockets.load(), eventStreams: streams.load() }),
+    replaceKeyPair: (tls) => listener?.replaceKeyPair(tls),
     async [Symbol.asyncDispose]() {
       if (draining) return
       draining = true
+      listener?.sendAway()
       await Promise.all([streams.drain(), sockets.drain(), idle()])
+      const cutting = setTimeout(() => listener?.cut(), lastAnswersMs)
       await app.close()
+      clearTimeout(cutting)
       await invalidation?.[Symbol.asyncDispose]()
       await apollo.server.stop()
     },

@@ -103,7 +103,7 @@ export function addStreamRoutes(
       // The id comes before any event: also a stream that has seen none can be taken up again.
       raw.write(`retry: ${retryMs}\n${idOf(last.cursor)}:\n\n`)
       const renewing = setInterval(() => renew?.(), renewMs)
-      await serve(started, principal, raw, idOf, requestId).finally(() => clearInterval(renewing))
+      await serve(started, principal, raw, gone.signal, idOf, requestId).finally(() => clearInterval(renewing))
       raw.end()
       return reply
     } catch (error) {
@@ -137,6 +137,7 @@ export function addStreamRoutes(
     started: Started,
     principal: Principal,
     raw: ServerResponse,
+    gone: AbortSignal,
     idOf: (cursor: string | undefined) => string,
     requestId: string,
   ): Promise<void> {
@@ -155,7 +156,7 @@ export function addStreamRoutes(
     try {
       for await (const result of events) {
         const text = answerText(started.format(result))
-        await taken(raw, `${idOf(started.cursorOf(result))}${event('next', text)}`, limits.slowClientMs)
+        await taken(raw, `${idOf(started.cursorOf(result))}${event('next', text)}`, gone, limits.slowClientMs)
       }
       raw.write(event('complete', ''))
     } catch (error) {
@@ -222,8 +223,8 @@ function event(name: 'next' | 'complete', data: string): string {
 }
 
 /** Writes, and waits until the network has taken it. @throws AppError SLOW_CONSUMER after `slowMs` */
-function taken(raw: ServerResponse, text: string, slowMs: number): Promise<void> {
-  if (raw.destroyed || raw.write(text)) return Promise.resolve()
+function taken(raw: ServerResponse, text: string, gone: AbortSignal, slowMs: number): Promise<void> {
+  if (gone.aborted || raw.write(text)) return Promise.resolve()
   return new Promise((resolve, reject) => {
     const settle = (act: () => void): void => {
       clearTimeout(timer)

@@ -42,6 +42,7 @@ test.each([
   ['an unknown flag', ['--prot', '1'], {}, /--prot/],
   ['shards without a catalog', [], { SHARDS: 'a=postgres://x/y' }, /CATALOG_URL/],
   ['a shard named twice', [], { SHARDS: 'a=postgres://x/y,a=postgres://x/z', CATALOG_URL: 'postgres://x' }, /twice/],
+  ['a certificate without its key', [], { TLS_CERT: 'cert.pem' }, /TLS_KEY/],
   ['a short administrator key', [], { ADMIN_API_KEY: 'secret' }, /ADMIN_API_KEY/],
 ])('%s is refused in words', (_name, argv, env, message) => {
   const error = refusal(argv, env)

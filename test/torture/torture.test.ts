@@ -16,6 +16,8 @@ const seconds = Number(process.env['TORTURE_SECONDS'] ?? 6)
 const subscriberCount = Number(process.env['TORTURE_SUBSCRIBERS'] ?? 12)
 const companyCount = Number(process.env['TORTURE_COMPANIES'] ?? 4)
 const limitMs = seconds * 1_000 + 150_000
+/** A long run says where it is, so that one which does not come to its end can be understood. */
+const say = (text: string): void => void (seconds > 60 && process.stderr.write(`${new Date().toISOString()} ${text}\n`))
 
 test(
   'every subscriber sees exactly its ledger, in order and once, while processes, Redis and Postgres are killed',
@@ -55,28 +57,38 @@ test(
     const writers = companies.map((company) => write(company, urls, over.signal))
 
     /** One after the other in random order, so that even a short run has each of them. */
-    const crashes: (() => Promise<void> | void)[] = [
-      ...products.map((product) => () => product.crash()),
-      ...(redis.kind === 'redis' ? [() => kill(join(dataDir, 'redis', 'redis.pid'))] : []),
+    const crashes: [string, () => Promise<void> | void][] = [
+      ...products.map((product, index): [string, () => Promise<void>] => [`process ${index}`, () => product.crash()]),
+      ...(redis.kind === 'redis'
+        ? [['Redis', () => kill(join(dataDir, 'redis', 'redis.pid'))] as [string, () => void]]
+        : []),
       ...readdirSync(join(dataDir, 'postgres'))
         .filter((name) => /^shard-\d+$/.test(name))
-        .map((name) => () => kill(join(dataDir, 'postgres', name, 'postmaster.pid'))),
+        .map((name): [string, () => void] => [name, () => kill(join(dataDir, 'postgres', name, 'postmaster.pid'))]),
     ]
     const servers = new Set<string>()
     function kill(pidFile: string): void {
       if (killServer(pidFile)) servers.add(pidFile)
     }
+    let crashed = 0
+    const seen = ({ positions }: { positions: readonly number[] }): number => positions.length
+    const sum = (a: number, b: number): number => a + b
     const end = Date.now() + seconds * 1_000
     do {
-      for (const crash of crashes.toSorted(() => Math.random() - 0.5)) {
+      for (const [name, crash] of crashes.toSorted(() => Math.random() - 0.5)) {
+        const began = Date.now()
         await crash()
+        crashed += 1
+        say(`killed ${name}, back after ${Date.now() - began} ms; ${subscribers.map(seen).reduce(sum)} events so far`)
         await sleep(300 + Math.random() * 700)
       }
     } while (Date.now() < end)
     over.abort()
+    say(`${crashed} kills; waiting for the writers`)
 
     // The record of the company's creation, and what its writer knows to be there.
     const sizes = new Map((await Promise.all(writers)).map((written, index) => [companies[index], written + 1]))
+    say(`${[...sizes.values()].reduce(sum)} records; waiting for the subscribers`)
     await eventually(() => {
       for (const { company, positions } of subscribers)
         expect(positions.length).toBeGreaterThanOrEqual(sizes.get(company) ?? 0)
@@ -84,8 +96,10 @@ test(
     for (const { company, positions } of subscribers) {
       expect(positions).toEqual(Array.from({ length: sizes.get(company) ?? 0 }, (_, index) => index))
     }
+    const reconnects = subscribers.map((subscriber) => subscriber.reconnects()).reduce(sum)
+    say(`${subscribers.map(seen).reduce(sum)} events, each once and in order, over ${reconnects} reconnects`)
     expect(servers.size).toBe(crashes.length - products.length)
-    expect(subscribers.reduce((sum, subscriber) => sum + subscriber.reconnects(), 0)).toBeGreaterThan(0)
+    expect(reconnects).toBeGreaterThan(0)
   },
 )
 
