@@ -21,11 +21,14 @@ import { createPostgresBus } from '../events/postgres-bus.ts'
 import { createRedisBus } from '../events/redis-bus.ts'
 import { createFederatedGateway } from '../gateway/executor/gateway.ts'
 import { createSharing } from '../gateway/executor/sharing.ts'
+import type { Readiness } from '../gateway/http/health.ts'
 import { createGatewayServer } from '../gateway/server.ts'
+import { measured } from '../gateway/transport/measured.ts'
 import { createRoute } from '../gateway/transport/route.ts'
 import { announceJob, createJobFollower } from '../jobs/follow-job.ts'
 import { createJobs } from '../jobs/jobs.ts'
 import { createCheckpointFollower } from '../ledger/checkpoints/follow.ts'
+import { feedLags } from '../ledger/feed-lag.ts'
 import { createProofs } from '../ledger/proofs.ts'
 import { createLedger, type Ledger, type LedgerRecord } from '../ledger/ledger.ts'
 import { readPublished } from '../ledger/published.ts'
@@ -55,15 +58,25 @@ import { openServers, type Servers } from './servers.ts'
 import { composeShards } from './shards.ts'
 import { supergraphSource } from './supergraph.ts'
 import { followKeyPair, readKeyPair } from './tls.ts'
+import { addFeedMetrics } from './metrics/feed-metrics.ts'
+import { addGatewayMetrics, addSubgraphRetries } from './metrics/gateway-metrics.ts'
+import { addJobMetrics } from './metrics/job-metrics.ts'
+import { createMetricsRegistry, type MetricsRegistry } from './metrics/registry.ts'
+import { addSigningMetrics } from './metrics/signing-metrics.ts'
+import { addStoreMetrics } from './metrics/store-metrics.ts'
+import { startStatusServer } from './status-server.ts'
 import {
+  allReady,
+  dataReadiness,
   disableWebhook,
+  gatewayReadiness,
   namespaceOf,
   openRedis,
-  readiness,
   readPage,
   readRecord,
   shardsAnswer,
   verifyStoredWith,
+  workersReadiness,
 } from './wiring.ts'
 
 /** The data and what changes it: enough for the command line. */
@@ -79,6 +92,7 @@ export interface DataParts {
   readonly relay: { nudge: (shard: ShardId) => void }
   /** Begins every key and channel in Redis that is ours. */
   readonly prefix: string
+  readonly metrics: MetricsRegistry
 }
 
 export interface ComposeDeps {
@@ -121,7 +135,9 @@ export async function composeData(
   stack.use(await followDirectory({ bus, store, logger }))
   const dirty = createDirtySignal({ bus })
   const relay: DataParts['relay'] = { nudge: (shard) => dirty.notify(shard) }
-  const ledger = createLedger({ store, wrappingKey, onAppended: (shard) => relay.nudge(shard) })
+  const metrics = createMetricsRegistry()
+  addStoreMetrics(metrics, store)
+  const ledger = createLedger({ store, wrappingKey, onAppended: (shard) => relay.nudge(shard), metrics })
   const companies = createCompanyCommands({ ledger })
   const importTarget = createImportTarget({ store, ledger, companies })
   return {
@@ -134,11 +150,12 @@ export async function composeData(
     wrappingKey,
     prefix,
     relay,
+    metrics,
   }
 }
 
 export interface App extends AsyncDisposable {
-  /** Where this process answers: the gateway's endpoint; in a process without one, each subgraph's. */
+  /** Where this process answers: the gateway's endpoint; without one, each subgraph's; without those, the status port. */
   readonly urls: readonly string[]
   readonly data: DataParts
   /** The subgraphs of this process. */
@@ -160,7 +177,7 @@ export async function compose(deps: ComposeDeps): Promise<App> {
   }
 
   const data = await composeData(deps, stack, { joinRunning: config.roles.size < roles.length })
-  const { servers, store, bus, ledger, companies, prefix } = data
+  const { servers, store, bus, ledger, companies, prefix, metrics } = data
   const redis = servers.redisUrl === undefined ? undefined : use(openRedis(servers.redisUrl))
   const jobsConnection =
     servers.redisUrl === undefined
@@ -188,6 +205,9 @@ export async function compose(deps: ComposeDeps): Promise<App> {
   const signing = (): Signing => (opened ??= stack.use(openSigning({ config, store, logger })))
 
   const shards = composeShards({ store, bus, shards: servers.shards, logger })
+  const readyChecks: (() => Promise<Readiness>)[] = [() => dataReadiness({ store, changes })]
+  const checkReady = (): Promise<Readiness> => allReady(readyChecks)
+
   const resolvers: Record<SubgraphName, () => object> = {
     companies: () =>
       createCompaniesResolvers({
@@ -232,6 +252,10 @@ export async function compose(deps: ComposeDeps): Promise<App> {
       }),
     )
     data.relay.nudge = (shard) => workers.nudge(shard)
+    addFeedMetrics(metrics, () => feedLags(store, { deadlineMs: Date.now() + 2_000 }))
+    addJobMetrics(metrics, jobs)
+    addSigningMetrics(metrics, signer)
+    readyChecks.push(() => workersReadiness(jobs))
   }
 
   const principalKey = (): Promise<string> =>
@@ -242,20 +266,22 @@ export async function compose(deps: ComposeDeps): Promise<App> {
     const ours = config.supergraph === undefined
     const principals = createPrincipalSigner({ privateKey: await principalKey() })
     const sharing = createSharing({ queries: true, reads: true })
+    const retried = addSubgraphRetries(metrics)
     const route = use(
       createRoute({
         local: ours ? subgraphs : {},
         urls: Object.fromEntries(config.subgraphUrls),
         urlOf: (subgraph) => gateway.urlOf(subgraph),
-        http: () => ({
+        http: (subgraph) => ({
           sharing,
+          onRetry: () => retried({ subgraph }),
           ...(ours ? { authorize: async ({ principal }) => `Bearer ${await principals.sign(principal)}` } : {}),
         }),
       }),
     )
     const gateway = createFederatedGateway({
       supergraph: supergraphSource(config, logger),
-      executor: route.execute,
+      executor: measured(route.execute, metrics),
       sharing,
       // Plans tell how a network is built: in production only administrators see them.
       explain: ({ principal }) => config.debugExtensions && (!config.production || principal.kind === 'admin'),
@@ -275,7 +301,9 @@ export async function compose(deps: ComposeDeps): Promise<App> {
         ...(ours ? { caching: { cache, changes, epoch: () => store.epoch() } } : {}),
         feed: createOutsideFeed({ store, changes, logger, readPage }),
         readPublished: (companyId, path) => readPublished(store, companyId, path),
-        checkReady: () => readiness({ store, changes, gateway, cache }),
+        checkReady,
+        metrics,
+        metricsPage: { page: metrics, token: config.metricsToken },
         logger,
         host: config.host,
         port: config.port,
@@ -290,6 +318,8 @@ export async function compose(deps: ComposeDeps): Promise<App> {
     if (config.tls !== undefined) {
       stack.use(followKeyPair({ files: config.tls, replace: (pair) => server.replaceKeyPair(pair), logger }))
     }
+    readyChecks.push(async () => gatewayReadiness({ gateway, cache }))
+    addGatewayMetrics(metrics, { server, route, sharing })
     const { adminApiKey } = config
     if (adminApiKey !== undefined) await ensureAdminKey({ catalog: store.catalog, adminApiKey })
     urls.push((await server.listen()).url)
@@ -305,7 +335,23 @@ export async function compose(deps: ComposeDeps): Promise<App> {
       urls.push(use(served).url)
     }
   }
+  let statusUrl: string | undefined
+  if (config.statusPort !== undefined) {
+    const status = await startStatusServer({
+      host: config.host,
+      port: config.statusPort,
+      checkReady,
+      metrics,
+      metricsToken: config.metricsToken,
+      authenticator: keys,
+      logger,
+    })
+    statusUrl = use(status).url
+    out.write(`status ${statusUrl}\n`)
+  }
   await servers.announce(urls[0])
+  // Who listens on nothing else is ready there.
+  if (urls.length === 0 && statusUrl !== undefined) urls.push(`${statusUrl}/health/ready`)
 
   const running = stack.move()
   return { urls, data, subgraphs, [Symbol.asyncDispose]: () => running.disposeAsync() }

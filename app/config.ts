@@ -29,6 +29,11 @@ export const environment = {
   HOST: z.string().default('127.0.0.1'),
   TLS_CERT: z.string().optional(),
   TLS_KEY: z.string().optional(),
+  STATUS_PORT: wholeNumber(0, 65_535).optional(),
+  METRICS_TOKEN: z
+    .string()
+    .regex(/^\S{16,}$/, 'must have at least 16 characters, none of them a space')
+    .optional(),
   DATA_DIR: z.string().default('.ledgerway'),
   NODE_ENV: z.enum(['development', 'production', 'test']).default('development'),
   ROLES: list.optional(),
@@ -68,6 +73,10 @@ export interface Config {
   readonly host: string
   /** Absolute. Absent: the gateway speaks HTTP/1.1 without TLS, for a proxy in front of it or for this machine. */
   readonly tls: { readonly certFile: string; readonly keyFile: string } | undefined
+  /** Health and metrics alone, for every role; absent: not served. */
+  readonly statusPort: number | undefined
+  /** Opens `/metrics` and nothing else; absent: administrators' keys only. */
+  readonly metricsToken: string | undefined
   /** Absolute. */
   readonly dataDir: string
   readonly production: boolean
@@ -120,6 +129,8 @@ export function readConfig(argv: readonly string[] = [], env: NodeJS.ProcessEnv 
     port: values.PORT,
     host: values.HOST,
     tls: parseTls(values),
+    statusPort: values.STATUS_PORT,
+    metricsToken: values.METRICS_TOKEN,
     dataDir: resolve(values.DATA_DIR),
     production,
     roles: parseRoles(values.ROLES),

@@ -1,9 +1,11 @@
 import { Redis } from 'ioredis'
 import type { AnswerCache } from '../cache/answer-cache.ts'
+import { settled } from '../core/settled.ts'
 import type { ChangeStream } from '../events/change-stream.ts'
 import type { FederatedGateway } from '../gateway/executor/gateway.ts'
 import type { PartHealth, Readiness } from '../gateway/http/health.ts'
 import { feedLags } from '../ledger/feed-lag.ts'
+import type { Jobs } from '../jobs/jobs.ts'
 import type { Ledger, LedgerRecord } from '../ledger/ledger.ts'
 import { readRecordPages, readRecords } from '../ledger/read.ts'
 import { verifyStored, type VerifyStoredDeps } from '../ledger/verify-stored.ts'
@@ -87,29 +89,50 @@ function feedHealth(lags: Awaited<ReturnType<typeof feedLags>>, unreachable: rea
   return { ok: details.length === 0, ...(details.length === 0 ? {} : { detail: details.join('; ') }) }
 }
 
-/** Ready while the schema is loaded and at least one shard answers; a shard that does not is named. */
-export async function readiness(deps: {
-  store: Store
-  changes: ChangeStream
-  gateway: FederatedGateway
-  cache: AnswerCache
-}): Promise<Readiness> {
-  const { store, changes, gateway, cache } = deps
+/** Ready while every shard answers; one that does not is named. */
+export async function dataReadiness({ store, changes }: { store: Store; changes: ChangeStream }): Promise<Readiness> {
   const scope = { deadlineMs: Date.now() + 1_500 }
   const [answers, lags] = await Promise.all([store.broadcast((sql) => sql`select 1`, scope), feedLags(store, scope)])
-  const { refused, supergraphId } = gateway.health()
   const { bus, unreachable } = changes.health()
   const parts = {
-    supergraph: {
-      ok: supergraphId !== undefined,
-      ...(refused === undefined ? {} : { detail: 'a newer supergraph was refused; the last good one goes on' }),
-    },
     ...Object.fromEntries(answers.map(({ shard, ok }) => [`shard ${shard}`, { ok }])),
     bus: { ok: bus, ...(bus ? {} : { detail: 'events arrive by polling, later' }) },
     feed: feedHealth(lags, unreachable),
-    cache: { ok: cache.healthy(), ...(cache.healthy() ? {} : { detail: 'answers are not cached' }) },
   }
-  return { ready: supergraphId !== undefined && answers.every(({ ok }) => ok), parts }
+  return { ready: answers.every(({ ok }) => ok), parts }
+}
+
+/** A gateway needs a supergraph besides. The cache it can do without. */
+export function gatewayReadiness({ gateway, cache }: { gateway: FederatedGateway; cache: AnswerCache }): Readiness {
+  const { refused, supergraphId } = gateway.health()
+  const loaded = supergraphId !== undefined
+  const cached = cache.healthy()
+  return {
+    ready: loaded,
+    parts: {
+      supergraph: {
+        ok: loaded,
+        ...(refused === undefined ? {} : { detail: 'a newer supergraph was refused; the last good one goes on' }),
+      },
+      cache: { ok: cached, ...(cached ? {} : { detail: 'answers are not cached' }) },
+    },
+  }
+}
+
+/** Without queues nothing is lost: what follows from changes waits in the feed. */
+export async function workersReadiness(jobs: Jobs): Promise<Readiness> {
+  const counted = jobs.counts().then(
+    () => true,
+    () => false,
+  )
+  const ok = (await settled(counted, 1_500)) && (await counted)
+  return { ready: true, parts: { queues: { ok, ...(ok ? {} : { detail: 'jobs wait' }) } } }
+}
+
+/** What the parts of one process say together. */
+export async function allReady(checks: readonly (() => Promise<Readiness>)[]): Promise<Readiness> {
+  const found = await Promise.all(checks.map((check) => check()))
+  return { ready: found.every(({ ready }) => ready), parts: Object.assign({}, ...found.map(({ parts }) => parts)) }
 }
 
 export async function shardsAnswer(store: Store): Promise<boolean> {

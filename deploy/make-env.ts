@@ -12,6 +12,7 @@ const secrets = {
   REPLICATION_PASSWORD: hex(),
   REDIS_PASSWORD: hex(),
   ADMIN_API_KEY: randomBytes(32).toString('base64url'),
+  METRICS_TOKEN: randomBytes(32).toString('base64url'),
   WRAPPING_KEY: randomBytes(32).toString('base64'),
   CHECKPOINT_KEY: formatSkey('ledgerway', newSeed()),
   PRINCIPAL_SIGNING_KEY: principalKey,

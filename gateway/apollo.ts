@@ -28,6 +28,7 @@ import type { OwnWrites } from './own-writes.ts'
 import { createPersistedQueries } from './persisted-queries.ts'
 import type { FormatError } from './pipeline/apollo-errors.ts'
 import { createHttpFront } from './pipeline/http-front.ts'
+import type { RequestMetrics } from './request-metrics.ts'
 import { positionAfter } from './request-scope.ts'
 import type { CurrentSchema } from './schema.ts'
 
@@ -52,6 +53,7 @@ export function createApollo(deps: {
   development: boolean
   /** `extensions.statements` in answers. */
   debugExtensions: boolean
+  metrics: RequestMetrics
 }): Apollo {
   const { errors, logger } = deps
   /** Which request an error belongs to: Apollo Server formats errors without saying. */
@@ -99,7 +101,7 @@ function operationPlugin(
   deps: Parameters<typeof createApollo>[0],
   requestIds: WeakMap<object, string>,
 ): ApolloServerPlugin<RequestContext> {
-  const { caching, ownWrites, limits, development, debugExtensions, logger } = deps
+  const { caching, ownWrites, limits, development, debugExtensions, logger, metrics } = deps
   return {
     async requestDidStart({ contextValue: context }): Promise<GraphQLRequestListener<RequestContext>> {
       const startedMs = performance.now()
@@ -160,12 +162,17 @@ function operationPlugin(
             finishHead(response.http, result)
             if (caching !== undefined && operation !== undefined) {
               headers.set('ledgerway-cache', lookup?.state ?? 'bypass')
+              if (operation.operation === OperationTypeNode.QUERY) metrics.looked(lookup?.state ?? 'bypass')
               if (lookup?.state === 'miss') {
                 const cacheControl = lookup.fill(result)
                 if (cacheControl !== undefined) headers.set('cache-control', cacheControl)
               }
             }
             if (!headers.has('cache-control')) headers.set('cache-control', 'no-store')
+            // Who has gone, or waited too long, was answered already.
+            if (!context.signal.aborted) {
+              metrics.answered(operation?.operation, result.errors?.[0]?.extensions?.['code'], startedMs)
+            }
             logger.info(
               {
                 requestId: context.requestId,

@@ -13,6 +13,7 @@ import type { GatewayLimits } from './limits.ts'
 import { checkLists } from './list-limits.ts'
 import type { RateGuard } from './rates.ts'
 import type { OwnWrites } from './own-writes.ts'
+import type { RequestMetrics } from './request-metrics.ts'
 import { createRequestScope, type RequestScope, withinScope } from './request-scope.ts'
 import type { CurrentSchema } from './schema.ts'
 import { cursorReader, resumeAfter } from './subscriptions/cursor.ts'
@@ -59,8 +60,9 @@ export function createOperations(deps: {
   rates: RateGuard
   subscriptions: Admission
   limits: GatewayLimits
+  metrics: RequestMetrics
 }): Operations {
-  const { apollo, documents, errors, limits } = deps
+  const { apollo, documents, errors, limits, metrics } = deps
 
   function scopeOf({ requestId, principal, position }: ConnectedRequest, limitMs?: number): RequestScope {
     const needed = deps.ownWrites.needed(principal, position)
@@ -86,53 +88,67 @@ export function createOperations(deps: {
     return { ...event, errors: event.errors.map((error) => errors.format(error, requestId)) }
   }
 
+  async function start(request: ConnectedRequest): Promise<Started> {
+    const { operation: asked, principal, requestId, resumeFrom } = request
+    const loaded = deps.schema.get()
+    if (loaded === undefined) throw new AppError('OVERLOADED', 'The schema is not loaded yet.')
+    if (principal.kind === 'anonymous') throw unauthenticated()
+    await deps.rates.check(principal)
+    const valid = documents.valid(asked.query, loaded.api)
+    const operation = operationOf(valid, asked.operationName)
+    if (operation.operation === OperationTypeNode.MUTATION && request.readOnly === true) {
+      throw new AppError('BAD_REQUEST', 'Mutations need POST.', { details: { httpStatus: 405 } })
+    }
+    if (operation.operation !== OperationTypeNode.SUBSCRIPTION) return answer(request)
+
+    const given = asked.variables ?? {}
+    checkLists(loaded.api, operation, given, limits.listItems)
+    const { document, variables } =
+      resumeFrom === undefined
+        ? { document: valid, variables: given }
+        : resumeAfter(loaded.api, valid, operation, given, resumeFrom)
+    const place = deps.subscriptions.enter(principalKey(principal))
+    const scope = scopeOf(request)
+    const leave = (): void => {
+      scope[Symbol.dispose]()
+      place[Symbol.dispose]()
+      request.onEnd?.()
+    }
+    try {
+      const source = await deps.gateway.subscribe({
+        document,
+        ...(operation.name === undefined ? {} : { operationName: operation.name.value }),
+        variables: { ...variables },
+        context: scope.context,
+      })
+      if (!(Symbol.asyncIterator in source)) {
+        leave()
+        const result = format(withCodes(source), requestId)
+        metrics.answered('subscription', result.errors?.[0]?.extensions?.['code'], performance.now())
+        return { kind: 'single', result }
+      }
+      const cursor = cursorReader(document, operation)
+      return {
+        kind: 'stream',
+        events: createEventStream(source, leave),
+        format: (event) => format(event, requestId),
+        cursorOf: (event) => cursor(event.data),
+      }
+    } catch (error) {
+      leave()
+      throw error
+    }
+  }
+
   return {
     async start(request) {
-      const { operation: asked, principal, requestId, resumeFrom } = request
-      const loaded = deps.schema.get()
-      if (loaded === undefined) throw new AppError('OVERLOADED', 'The schema is not loaded yet.')
-      if (principal.kind === 'anonymous') throw unauthenticated()
-      await deps.rates.check(principal)
-      const valid = documents.valid(asked.query, loaded.api)
-      const operation = operationOf(valid, asked.operationName)
-      if (operation.operation === OperationTypeNode.MUTATION && request.readOnly === true) {
-        throw new AppError('BAD_REQUEST', 'Mutations need POST.', { details: { httpStatus: 405 } })
-      }
-      if (operation.operation !== OperationTypeNode.SUBSCRIPTION) return answer(request)
-
-      const given = asked.variables ?? {}
-      checkLists(loaded.api, operation, given, limits.listItems)
-      const { document, variables } =
-        resumeFrom === undefined
-          ? { document: valid, variables: given }
-          : resumeAfter(loaded.api, valid, operation, given, resumeFrom)
-      const place = deps.subscriptions.enter(principalKey(principal))
-      const scope = scopeOf(request)
-      const leave = (): void => {
-        scope[Symbol.dispose]()
-        place[Symbol.dispose]()
-        request.onEnd?.()
-      }
+      const startedMs = performance.now()
       try {
-        const source = await deps.gateway.subscribe({
-          document,
-          ...(operation.name === undefined ? {} : { operationName: operation.name.value }),
-          variables: { ...variables },
-          context: scope.context,
-        })
-        if (!(Symbol.asyncIterator in source)) {
-          leave()
-          return { kind: 'single', result: format(withCodes(source), requestId) }
-        }
-        const cursor = cursorReader(document, operation)
-        return {
-          kind: 'stream',
-          events: createEventStream(source, leave),
-          format: (event) => format(event, requestId),
-          cursorOf: (event) => cursor(event.data),
-        }
+        const started = await start(request)
+        if (started.kind === 'stream') metrics.answered('subscription', undefined, startedMs)
+        return started
       } catch (error) {
-        leave()
+        metrics.failed(undefined, error, startedMs)
         throw error
       }
     },

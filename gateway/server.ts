@@ -5,6 +5,7 @@ import type { Tickets } from '../access/tickets.ts'
 import type { AnswerCache } from '../cache/answer-cache.ts'
 import { AppError } from '../core/errors.ts'
 import type { Logger } from '../core/log.ts'
+import { type Metrics, silentMetrics } from '../core/metrics.ts'
 import type { ChangeStream } from '../events/change-stream.ts'
 import type { OutsideFeed } from '../events/outside-feed.ts'
 import { createAdmission } from './admission.ts'
@@ -23,12 +24,14 @@ import { addFeedRoute } from './http/feed.ts'
 import { addGraphqlRoutes } from './http/graphql.ts'
 import { addHealthRoutes, type Readiness } from './http/health.ts'
 import { createListener, type Listener, type TlsKeyPair } from './http/listener.ts'
+import { addMetricsRoute, type MetricsPage } from './http/metrics.ts'
 import { addPublishedRoutes, type ReadPublishedFile } from './http/published.ts'
 import { ofFastify, sendError } from './http/send-error.ts'
 import { defaultLimits, type GatewayLimits } from './limits.ts'
 import { createOperations } from './operations.ts'
 import { createOwnWrites } from './own-writes.ts'
 import { createRateGuard, type OperationRates, unlimited } from './rates.ts'
+import { createRequestMetrics } from './request-metrics.ts'
 import { requestIdOf } from './request-scope.ts'
 import { createCurrentSchema } from './schema.ts'
 import { type ConnectionLoad, createSocketServer } from './subscriptions/socket-server.ts'
@@ -68,6 +71,10 @@ export interface GatewayServerDeps {
   readonly limits?: Partial<GatewayLimits>
   /** Absent: as many operations as the other limits let through. */
   readonly rates?: { readonly limiter: RateLimiter; readonly rates: OperationRates }
+  /** Absent: nothing is counted. */
+  readonly metrics?: Metrics
+  /** Absent: there is no `/metrics`. */
+  readonly metricsPage?: { readonly page: MetricsPage; readonly token: string | undefined }
 }
 
 export interface GatewayServer extends AsyncDisposable {
@@ -102,6 +109,7 @@ export function createGatewayServer(deps: GatewayServerDeps): GatewayServer {
   const schema = createCurrentSchema()
   const documents = createDocuments({ limits })
   const ownWrites = createOwnWrites()
+  const requestMetrics = createRequestMetrics(deps.metrics ?? silentMetrics)
   const errors = createErrorFormatter({ logger, passForeign: deps.passForeignErrors ?? false })
   const admission = createAdmission('operations', limits.operations, limits.operationsPerPrincipal)
   const connections = createAdmission('connections', limits.connections, limits.connectionsPerPrincipal)
@@ -125,6 +133,7 @@ export function createGatewayServer(deps: GatewayServerDeps): GatewayServer {
     logger,
     development,
     debugExtensions: deps.debugExtensions ?? false,
+    metrics: requestMetrics,
   })
   const rates = deps.rates === undefined ? unlimited : createRateGuard(deps.rates)
   const operations = createOperations({
@@ -138,6 +147,7 @@ export function createGatewayServer(deps: GatewayServerDeps): GatewayServer {
     rates,
     subscriptions,
     limits,
+    metrics: requestMetrics,
   })
 
   let draining = false
@@ -179,7 +189,19 @@ export function createGatewayServer(deps: GatewayServerDeps): GatewayServer {
   addCors(app, { origins: deps.corsOrigins ?? [] })
   if (development) addConsole(app)
   addHealthRoutes(app, { check: deps.checkReady, draining: () => draining, logger })
-  addGraphqlRoutes(app, { apollo, authenticator, admission, rates, documents, errors, ownWrites, limits, development })
+  addGraphqlRoutes(app, {
+    apollo,
+    authenticator,
+    admission,
+    rates,
+    documents,
+    errors,
+    ownWrites,
+    limits,
+    development,
+    metrics: requestMetrics,
+  })
+  if (deps.metricsPage !== undefined) addMetricsRoute(app, { ...deps.metricsPage, authenticator, errors })
   if (deps.feed !== undefined) addFeedRoute(app, { feed: deps.feed, authenticator, errors })
   if (deps.readPublished !== undefined) addPublishedRoutes(app, { read: deps.readPublished, errors })
   const streams = addStreamRoutes(app, {

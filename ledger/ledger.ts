@@ -2,10 +2,12 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { systemClock, type Clock } from '../core/clock.ts'
 import { AppError, isAppError } from '../core/errors.ts'
 import type { CompanyId, ShardId } from '../core/ids.ts'
+import { type Metrics, silentMetrics } from '../core/metrics.ts'
 import { parseLsn, type PositionToken } from '../core/position.ts'
 import type { ShardSql, ShardTx, Store, StoreScope } from '../store/store.ts'
 import { createGrouping } from './append-group.ts'
 import { appendItems, type AppendAnswer, type AppendCall, type AppendItem, type AppendOutcome } from './append.ts'
+import { createLedgerMetrics } from './ledger-metrics.ts'
 import { defaultLedgerLimits, type LedgerLimits } from './limits.ts'
 import { prepareItem, type Origin } from './prepare.ts'
 import { createSubjectKeys } from './private/subject-keys.ts'
@@ -59,6 +61,7 @@ export interface LedgerDeps {
   /** Called after the commit, once for every change; it wakes the shard's relay. MUST NOT throw. */
   readonly onAppended?: (shard: ShardId, companyId: CompanyId) => void
   readonly limits?: Partial<LedgerLimits>
+  readonly metrics?: Metrics
 }
 
 const staleLimitMs = 5_000
@@ -68,6 +71,7 @@ const schemaRetries = 5
 export function createLedger(deps: LedgerDeps): Ledger {
   const { store, clock = systemClock, onAppended = () => {} } = deps
   const limits = { ...defaultLedgerLimits, ...deps.limits }
+  const measures = createLedgerMetrics(deps.metrics ?? silentMetrics)
   const subjectKeys = createSubjectKeys(deps.wrappingKey ?? null)
   const schemas = createSchemaCache()
 
@@ -203,6 +207,7 @@ export function createLedger(deps: LedgerDeps): Ledger {
     const onStatement = items[0]?.scope?.onStatement
     const scope: StoreScope = onStatement === undefined ? {} : { onStatement }
     const startedAt = clock.now()
+    measures.grouped(items.length)
     for (;;) {
       const epoch = store.epoch()
       const shard = store.shardOf(companyId)
@@ -261,20 +266,27 @@ export function createLedger(deps: LedgerDeps): Ledger {
         scope,
       )
       if (written !== null) onAppended(written, companyId)
+      measures.appended('change', value.records.length)
       return { ...value, position }
     },
 
     async append(companyId, input, scope) {
       const item = prepare(input, 'caller')
       scope?.signal?.throwIfAborted()
-      const result = await grouping.submit(companyId, {
-        ...item,
-        weight: item.records.length,
-        keys: item.records.flatMap(({ key }) => (key === null ? [] : [key])),
-        scope,
-      })
-      if ('error' in result) throw result.error
-      return result
+      try {
+        const result = await grouping.submit(companyId, {
+          ...item,
+          weight: item.records.length,
+          keys: item.records.flatMap(({ key }) => (key === null ? [] : [key])),
+          scope,
+        })
+        if ('error' in result) throw result.error
+        measures.appended('append', result.records.length)
+        return result
+      } catch (error) {
+        measures.refused(error)
+        throw error
+      }
     },
   }
 }

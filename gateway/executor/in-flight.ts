@@ -10,6 +10,8 @@ export interface InFlight<T> {
   /** Work of the group that is under way goes on for those who have joined, and takes nobody else. */
   close(group: string): void
   readonly size: number
+  /** How often somebody was given work that was under way already. */
+  readonly joined: number
 }
 
 interface Entry<T> {
@@ -22,6 +24,7 @@ interface Entry<T> {
 /** Beyond `max` pieces of work under way, new ones are simply done alone. */
 export function createInFlight<T>({ max }: { max: number }): InFlight<T> {
   const entries = new Map<string, Entry<T>>()
+  let joined = 0
 
   function open(key: string, group: string, start: (signal: AbortSignal) => Promise<T>): Entry<T> {
     const controller = new AbortController()
@@ -39,6 +42,7 @@ export function createInFlight<T>({ max }: { max: number }): InFlight<T> {
       if (signal.aborted) return Promise.reject(abortReason(signal))
       const known = entries.get(key)
       if (known === undefined && entries.size >= max) return start(signal)
+      if (known !== undefined) joined += 1
       const entry = known ?? open(key, group, start)
       entry.waiting += 1
       return new Promise<T>((resolve, reject) => {
@@ -65,6 +69,9 @@ export function createInFlight<T>({ max }: { max: number }): InFlight<T> {
     },
     get size() {
       return entries.size
+    },
+    get joined() {
+      return joined
     },
   }
 }

@@ -9,6 +9,7 @@ import type { Documents } from '../documents.ts'
 import { clientGone, type ErrorFormatter } from '../errors.ts'
 import type { GatewayLimits } from '../limits.ts'
 import type { RateGuard } from '../rates.ts'
+import type { RequestMetrics } from '../request-metrics.ts'
 import type { OwnWrites } from '../own-writes.ts'
 import { createRequestScope, requestIdOf, withinScope } from '../request-scope.ts'
 import { isRecord, checkSearch, readBody } from './body.ts'
@@ -26,6 +27,7 @@ export interface GraphqlRouteDeps {
   ownWrites: OwnWrites
   limits: GatewayLimits
   development: boolean
+  metrics: RequestMetrics
 }
 
 /** Queries and mutations over HTTP, by the GraphQL-over-HTTP specification; Apollo Server does what it says. */
@@ -36,6 +38,7 @@ export function addGraphqlRoutes(app: FastifyInstance, deps: GraphqlRouteDeps): 
 async function answer(deps: GraphqlRouteDeps, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
   const { errors, limits } = deps
   const requestId = requestIdOf(request.headers['ledgerway-request-id'])
+  const startedMs = performance.now()
   void reply.header('ledgerway-request-id', requestId)
   try {
     const body = request.method === 'POST' ? readBody(request.headers['content-type'], request.body, limits) : undefined
@@ -73,6 +76,7 @@ async function answer(deps: GraphqlRouteDeps, request: FastifyRequest, reply: Fa
       reply.raw.off('close', gone)
     }
   } catch (error) {
+    deps.metrics.failed(undefined, error, startedMs)
     return sendError(reply, errors, error, requestId)
   }
 }

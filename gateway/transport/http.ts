@@ -31,6 +31,8 @@ export interface HttpExecutorOptions extends HeaderOptions {
   readonly retries?: number
   /** Absent: identical reads in flight are not shared. Its `headers` MUST hold all that are passed on. */
   readonly sharing?: Sharing
+  /** Told of every further attempt. */
+  readonly onRetry?: () => void
 }
 
 export interface HttpExecutor extends AsyncDisposable {
@@ -98,6 +100,7 @@ export function createHttpExecutor(options: HttpExecutorOptions): HttpExecutor {
           if (isBrokenCircuitError(error)) throw unavailable(subgraph, error)
           const retry = request.kind === 'query' && attempt < retries && isAppError(error, 'SUBGRAPH_UNAVAILABLE')
           if (!retry || !budget.spend()) throw error
+          options.onRetry?.()
           await delay(20 * 2 ** attempt * (0.5 + Math.random()), undefined, { signal }).catch(() => undefined)
         }
       }

@@ -16,7 +16,7 @@ const serviceSchema = z.object({
   build: z.object({ context: z.string(), dockerfile: z.string() }).optional(),
   environment: z.record(z.string(), z.string()),
   depends_on: z.record(z.string(), z.object({ condition: z.literal('service_healthy') })).optional(),
-  healthcheck: z.union([z.object({ test: z.array(z.string()) }), z.object({ disable: z.literal(true) })]),
+  healthcheck: z.object({ test: z.array(z.string()) }),
   restart: z.string(),
   ports: z.array(z.string()).optional(),
   networks: z.array(z.string()),
@@ -86,10 +86,14 @@ test('with the generated secrets, every service’s configuration is valid and n
   }
 })
 
-test('every service of ours that listens is asked there for its health', () => {
-  const checks = product.map(([name, { healthcheck }]) => [name, 'test' in healthcheck ? healthcheck.test.at(-1) : ''])
+test('every service of ours is asked for its health where it listens, the workers at the status port', () => {
+  const checks = product.map(([name, { healthcheck }]) => [name, healthcheck.test.at(-1)])
   const url = 'http://127.0.0.1:4000/health/ready'
-  expect(Object.fromEntries(checks)).toEqual({ gateway: url, companies: url, records: url, ops: url, workers: '' })
+  const status = 'http://127.0.0.1:4001/health/ready'
+  expect(Object.fromEntries(checks)).toEqual({ gateway: url, companies: url, records: url, ops: url, workers: status })
+  for (const [, { environment: given }] of product) {
+    expect(readConfig([], { STATUS_PORT: given['STATUS_PORT'] ?? '' }).statusPort).toBe(4001)
+  }
 })
 
 test('the gateway reaches each subgraph at the service that runs it, and says who asks with a key only it holds', () => {
@@ -123,7 +127,7 @@ test('what a service waits for exists and says when it is healthy', () => {
 
 test('no secret has a default, and none stands in the file', () => {
   const variables = [...text.matchAll(/\$\{(\w+)(?::([-?])[^}]*)?\}/g)]
-  const secret = /PASSWORD|KEY/
+  const secret = /PASSWORD|KEY|TOKEN/
   const required = new Set(variables.filter(([, , kind]) => kind === '?').map(([, name]) => name))
   for (const [, name = '', kind] of variables.filter(([, name = '']) => secret.test(name))) {
     expect({ name, kind }).not.toMatchObject({ kind: '-' })
