@@ -5,19 +5,42 @@ import type { DocumentNode } from 'graphql'
 import type { PlannableSupergraph } from './supergraph.ts'
 import { checkReachable } from './unreachable-fields.ts'
 
+const replansMax = 5
+
 /** @throws GraphQLError when the operation asks for more than the planner's limits allow, or for what nobody resolves. */
 export function planOperation(
   supergraph: PlannableSupergraph,
   document: DocumentNode,
   operationName: string | undefined,
 ): QueryPlan {
-  const operation = operationFromDocument(
-    supergraph.plannedSchema,
-    document,
-    operationName === undefined ? {} : { operationName },
-  )
-  const plan = supergraph.plan(operation)
+  const plannedFor = (asked: DocumentNode): QueryPlan =>
+    supergraph.plan(
+      operationFromDocument(supergraph.plannedSchema, asked, operationName === undefined ? {} : { operationName }),
+    )
+  const plan = withPartialTypes(supergraph, document, operationName, plannedFor)
   checkReachable(supergraph.schema, document, plan)
+  return plan
+}
+
+/** Replanned until nothing more is found: what was dropped may hold fields of which the same is true. */
+function withPartialTypes(
+  { schema, partialTypes }: PlannableSupergraph,
+  document: DocumentNode,
+  operationName: string | undefined,
+  plannedFor: (document: DocumentNode) => QueryPlan,
+): QueryPlan {
+  let plan = plannedFor(document)
+  const chosen = new Map<string, string>()
+  for (let round = 0; round < replansMax; round++) {
+    const asked = partialTypes.replanned(schema, document, operationName, plan, chosen)
+    if (asked === undefined) return plan
+    try {
+      plan = plannedFor(asked)
+    } catch {
+      // One subgraph alone cannot give all that is selected there.
+      return plan
+    }
+  }
   return plan
 }
 

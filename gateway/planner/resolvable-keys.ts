@@ -3,7 +3,8 @@
  * back to a subgraph by the first key it declares, resolvable or not. A type that has a key which its subgraph resolves
  * loses the others here; nothing else is planned by them, since going *to* a subgraph takes a resolvable key anyway.
  */
-import { Kind, visit, type ConstDirectiveNode, type DocumentNode, type ObjectTypeDefinitionNode } from 'graphql'
+import { visit, type ConstDirectiveNode, type DocumentNode, type ObjectTypeDefinitionNode } from 'graphql'
+import { argumentOf, booleanArgument, textArgument } from './joins.ts'
 
 export function dropUnresolvableKeys(supergraph: DocumentNode): DocumentNode {
   const drop = (definition: ObjectTypeDefinitionNode): ObjectTypeDefinitionNode => {
@@ -11,29 +12,19 @@ export function dropUnresolvableKeys(supergraph: DocumentNode): DocumentNode {
     const resolvableIn = new Set(
       directives
         .filter((directive) => isKey(directive) && !isUnresolvable(directive))
-        .map((directive) => graphOf(directive)),
+        .map((directive) => textArgument(directive, 'graph')),
     )
     const kept = directives.filter(
-      (directive) => !isKey(directive) || !isUnresolvable(directive) || !resolvableIn.has(graphOf(directive)),
+      (directive) =>
+        !isKey(directive) || !isUnresolvable(directive) || !resolvableIn.has(textArgument(directive, 'graph')),
     )
     return kept.length === directives.length ? definition : { ...definition, directives: kept }
   }
   return visit(supergraph, { ObjectTypeDefinition: drop })
 }
 
-const argument = (directive: ConstDirectiveNode, name: string): ConstDirectiveNode['arguments'] =>
-  directive.arguments?.filter((candidate) => candidate.name.value === name)
-
 function isKey(directive: ConstDirectiveNode): boolean {
-  return directive.name.value === 'join__type' && argument(directive, 'key')?.length === 1
+  return directive.name.value === 'join__type' && argumentOf(directive, 'key') !== undefined
 }
 
-function isUnresolvable(directive: ConstDirectiveNode): boolean {
-  const [resolvable] = argument(directive, 'resolvable') ?? []
-  return resolvable?.value.kind === Kind.BOOLEAN && !resolvable.value.value
-}
-
-function graphOf(directive: ConstDirectiveNode): string | undefined {
-  const [graph] = argument(directive, 'graph') ?? []
-  return graph?.value.kind === Kind.ENUM ? graph.value.value : undefined
-}
+const isUnresolvable = (directive: ConstDirectiveNode): boolean => booleanArgument(directive, 'resolvable') === false

@@ -9,6 +9,7 @@ import { QueryPlanner, type QueryPlan } from '@apollo/query-planner'
 import { parse, type GraphQLSchema } from 'graphql'
 import { type PublicMarks, readPublicMarks } from '../public-fields.ts'
 import { namesOnTheWay } from './client-names.ts'
+import { separatePartialTypes, type PartialTypes } from './partial-types.ts'
 import { separateRequiredArguments } from './required-arguments.ts'
 import { dropUnresolvableKeys } from './resolvable-keys.ts'
 
@@ -23,6 +24,7 @@ export interface PlannableSupergraph {
   /** With everything inaccessible in it: representations may need types that no client sees. */
   readonly fullSchema: GraphQLSchema
   plan(operation: Operation): QueryPlan
+  readonly partialTypes: PartialTypes
   /** Field names that plans may need on the way from one subgraph to another. */
   readonly namesOnTheWay: ReadonlySet<string>
   /** What everybody with the same rights gets the same answer from. */
@@ -35,7 +37,8 @@ export function buildSupergraph(sdl: string): PlannableSupergraph {
   const given = Supergraph.build(sdl, { validateSupergraph: true })
   const parsed = parse(sdl, { noLocation: true })
   const publicMarks = readPublicMarks(parsed)
-  const { document, restore } = separateRequiredArguments(dropUnresolvableKeys(parsed))
+  const partialTypes = separatePartialTypes(dropUnresolvableKeys(parsed))
+  const { document, restore } = separateRequiredArguments(partialTypes.document)
   const planned = Supergraph.build(document, { validateSupergraph: false })
   // Fetches carry their selections in full: fragments would collide when several fetches leave as one operation.
   const planner = new QueryPlanner(planned, { reuseQueryFragments: false })
@@ -47,7 +50,8 @@ export function buildSupergraph(sdl: string): PlannableSupergraph {
     fullSchema: given.schema.toGraphQLJSSchema(),
     namesOnTheWay: namesOnTheWay(document),
     publicMarks,
-    plan: (operation) => restore(planner.buildQueryPlan(operation)),
+    partialTypes,
+    plan: (operation) => partialTypes.restore(restore(planner.buildQueryPlan(operation))),
     subgraphs: given.subgraphsMetadata().map(({ name, url }) => ({ name, url: url ?? '' })),
   }
 }

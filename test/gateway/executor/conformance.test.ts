@@ -243,6 +243,106 @@ describe('answers beyond the planner', () => {
     })
   })
 
+  describe('a field that two subgraphs share, and whose types are others in each', () => {
+    const screw = { __typename: 'Screw', size: 'M4' }
+    const gauge = { __typename: 'Gauge', serial: 'g1', range: 10 }
+    const lamp = { __typename: 'Lamp', watts: 60 }
+    const shared = `
+      type Bench @key(fields: "id") { id: ID! tray: Tray @shareable top: Thing @shareable }
+      type Tray @shareable { things: [Item!]! }
+      type Screw implements Thing @shareable { size: String }
+      interface Thing { size: String }
+    `
+    const bench = (items: object[], top: object) => ({
+      __resolveReference: ({ id }: { id: string }) => ({ id }),
+      tray: () => ({ things: items }),
+      top: () => top,
+    })
+    const subgraphs: Subgraphs = {
+      lab: {
+        sdl: `${shared}
+          type Query { labBench: Bench anyBench: Bench @shareable }
+          union Item = Screw | Gauge
+          type Gauge implements Thing @key(fields: "serial") { serial: ID! range: Int size: String @shareable }
+        `,
+        resolvers: {
+          Query: { labBench: () => ({ id: 'b1' }), anyBench: () => ({ id: 'b1' }) },
+          Bench: bench([screw, gauge], gauge),
+        },
+      },
+      shop: {
+        sdl: `${shared}
+          type Query { shopBench: Bench anyBench: Bench @shareable }
+          union Item = Screw | Lamp
+          type Lamp { watts: Int }
+        `,
+        resolvers: {
+          Query: { shopBench: () => ({ id: 'b1' }), anyBench: () => ({ id: 'b1' }) },
+          Bench: bench([screw, lamp], screw),
+        },
+      },
+      checks: {
+        sdl: 'type Gauge @key(fields: "serial") { serial: ID! checkedIn: Int box: Tray } type Tray @shareable { things: [Item!]! } union Item = Seal type Seal { year: Int }',
+        resolvers: {
+          Gauge: {
+            __resolveReference: ({ serial }: { serial: string }) => ({ serial }),
+            checkedIn: () => 2026,
+            box: () => ({ things: [{ __typename: 'Seal', year: 2025 }] }),
+          },
+        },
+      },
+    }
+    const items = '{ tray { things { __typename ...Parts ... on Lamp { watts } } } }'
+    const parts = 'fragment Parts on Item { ... on Screw { size } ... on Gauge { range } }'
+
+    test.each([
+      ['labBench', [screw, { __typename: 'Gauge', range: 10 }]],
+      ['shopBench', [screw, lamp]],
+    ])('%s holds what its subgraph returns, of all types', async (root, things) => {
+      await using gateway = await testGateway(subgraphs)
+      expect(await gateway.query(`{ ${root} ${items} } ${parts}`)).toEqual({ data: { [root]: { tray: { things } } } })
+      expect(gateway.asked).toHaveLength(1)
+    })
+
+    test('both in one query, each under a name of the client', async () => {
+      await using gateway = await testGateway(subgraphs)
+      const source = `{ one: labBench ${items} other: shopBench { plate: tray { all: things { ...Parts ... on Lamp { watts } } } } } ${parts}`
+      expect(await gateway.query(source)).toEqual({
+        data: {
+          one: { tray: { things: [screw, { __typename: 'Gauge', range: 10 }] } },
+          other: { plate: { all: [{ size: 'M4' }, { watts: 60 }] } },
+        },
+      })
+    })
+
+    test('what is selected there may lead to other subgraphs, and to such a field again', async () => {
+      await using gateway = await testGateway(subgraphs)
+      const source =
+        '{ labBench { tray { things { ... on Gauge { checkedIn box { things { ... on Seal { year } } } } } } } }'
+      expect(await gateway.query(source)).toEqual({
+        data: { labBench: { tray: { things: [{}, { checkedIn: 2026, box: { things: [{ year: 2025 }] } }] } } },
+      })
+    })
+
+    test('the same of an interface, whose own fields stay', async () => {
+      await using gateway = await testGateway(subgraphs)
+      const source =
+        'query ($yes: Boolean!) { labBench { top { ... on Gauge @include(if: $yes) { range } size } } shopBench { top { size ... on Gauge { range } } } }'
+      expect(await gateway.query(source, { yes: true })).toEqual({
+        data: { labBench: { top: { range: 10, size: null } }, shopBench: { top: { size: 'M4' } } },
+      })
+      expect(await gateway.query(source, { yes: false })).toMatchObject({ data: { labBench: { top: { size: null } } } })
+    })
+
+    test('subgraphs are asked by the names they know, and plans show them', async () => {
+      await using gateway = await testGateway(subgraphs)
+      const source = '{ labBench { top { ... on Gauge { range } } } }'
+      await gateway.query(source)
+      expect(gateway.asked[0]?.query.replaceAll(/\s+/g, '')).toContain('top{__typename...onGauge{range}}')
+      expect(gateway.federated.explainPlan(source)).not.toContain('__in_')
+    })
+  })
+
   describe("a client's name for a field that is also the name of a key or of what is required", () => {
     const subgraphs: Subgraphs = {
       people: {
