@@ -28,6 +28,8 @@ import { createRoute } from '../gateway/transport/route.ts'
 import { announceJob, createJobFollower } from '../jobs/follow-job.ts'
 import { createJobs } from '../jobs/jobs.ts'
 import { createCheckpointFollower } from '../ledger/checkpoints/follow.ts'
+import { createExportReader } from '../ledger/exports/read-exports.ts'
+import { createExportWriter } from '../ledger/exports/write-exports.ts'
 import { feedLags } from '../ledger/feed-lag.ts'
 import { createProofs } from '../ledger/proofs.ts'
 import { createLedger, type Ledger, type LedgerRecord } from '../ledger/ledger.ts'
@@ -48,6 +50,7 @@ import { createRecordsResolvers } from '../subgraphs/records/resolvers.ts'
 import { createWebhooks } from '../webhooks/webhooks.ts'
 import { createSecretWrapper } from '../webhooks/wrapping.ts'
 import { createCompanyMover } from '../workers/company-mover.ts'
+import { createExportSweeper } from '../workers/export-sweeper.ts'
 import { createWorkers } from '../workers/create-workers.ts'
 import { type Config, keysDirectory, roles } from './config.ts'
 import { createImportTarget } from './import/ledger-target.ts'
@@ -207,6 +210,7 @@ export async function compose(deps: ComposeDeps): Promise<App> {
   const shards = composeShards({ store, bus, shards: servers.shards, logger })
   const readyChecks: (() => Promise<Readiness>)[] = [() => dataReadiness({ store, changes })]
   const checkReady = (): Promise<Readiness> => allReady(readyChecks)
+  const exportReader = createExportReader({ store, wrappingKey: data.wrappingKey })
 
   const resolvers: Record<SubgraphName, () => object> = {
     companies: () =>
@@ -233,6 +237,8 @@ export async function compose(deps: ComposeDeps): Promise<App> {
     const { keyring, signer } = signing()
     await started(createCheckpointFollower({ store, signer, logger }))
     await started(createCompanyMover({ ...shards, logger }))
+    await started(createExportSweeper({ store, exports: exportReader, logger }))
+    const { maxBytes, keepMs } = config.exports
     const workers = await started(
       createWorkers({
         store,
@@ -245,6 +251,13 @@ export async function compose(deps: ComposeDeps): Promise<App> {
         shards,
         readRecord,
         verify: verifyStoredWith({ store, keyring, wrappingKey: data.wrappingKey }),
+        exports: createExportWriter({
+          store,
+          signer,
+          keyring,
+          wrappingKey: data.wrappingKey,
+          limits: { maxBytes, shardBytes: 4 * maxBytes, keepMs },
+        }),
         append: (companyId, record) => ledger.change(companyId, async () => ({ value: undefined, records: [record] })),
         disableWebhook: disableWebhook(ledger, webhooks),
         allowPrivateWebhooks: config.webhooksAllowPrivate,
@@ -300,6 +313,7 @@ export async function compose(deps: ComposeDeps): Promise<App> {
         tickets,
         ...(ours ? { caching: { cache, changes, epoch: () => store.epoch() } } : {}),
         feed: createOutsideFeed({ store, changes, logger, readPage }),
+        openExport: (id) => exportReader.open(id),
         readPublished: (companyId, path) => readPublished(store, companyId, path),
         checkReady,
         metrics,

@@ -62,6 +62,8 @@ export const environment = {
   CORS_ORIGINS: list.optional(),
   RATE_LIMITS: z.string().optional(),
   WEBHOOKS_ALLOW_PRIVATE: flag.optional(),
+  EXPORT_MAX_MB: wholeNumber(1, 1_048_576).default(4_096),
+  EXPORT_KEEP_HOURS: wholeNumber(1, 720).default(24),
   LOG_LEVEL: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('warn'),
 } as const
 
@@ -113,6 +115,7 @@ export interface Config {
   readonly rates: OperationRates
   /** Whether webhooks may go to private addresses; by default outside production only. */
   readonly webhooksAllowPrivate: boolean
+  readonly exports: { readonly maxBytes: number; readonly keepMs: number }
   readonly logLevel: Environment['LOG_LEVEL']
 }
 
@@ -161,6 +164,7 @@ export function readConfig(argv: readonly string[] = [], env: NodeJS.ProcessEnv 
     corsOrigins: values.CORS_ORIGINS ?? [],
     rates: parseRates(values.RATE_LIMITS ?? ''),
     webhooksAllowPrivate: values.WEBHOOKS_ALLOW_PRIVATE ?? !production,
+    exports: { maxBytes: values.EXPORT_MAX_MB * 1024 ** 2, keepMs: values.EXPORT_KEEP_HOURS * 3_600_000 },
     logLevel: values.LOG_LEVEL,
   }
 }

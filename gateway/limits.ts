@@ -26,6 +26,9 @@ export interface GatewayLimits {
   readonly connectionsPerPrincipal: number
   readonly subscriptionsPerConnection: number
   readonly subscriptionsPerPrincipal: number
+  /** Exports being sent at once, by the process and to one principal. */
+  readonly downloads: number
+  readonly downloadsPerPrincipal: number
   /** How long a client may leave an event untaken before its connection is closed; it resumes by its cursor. */
   readonly slowClientMs: number
   readonly connectionInitMs: number
@@ -51,6 +54,8 @@ export const defaultLimits: GatewayLimits = {
   connectionsPerPrincipal: 10_000,
   subscriptionsPerConnection: 100,
   subscriptionsPerPrincipal: 20_000,
+  downloads: 200,
+  downloadsPerPrincipal: 8,
   slowClientMs: 15_000,
   connectionInitMs: 5_000,
   keepAliveMs: 15_000,

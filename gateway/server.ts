@@ -20,6 +20,7 @@ import { addCompression } from './http/compression.ts'
 import { addConsole } from './http/console.ts'
 import { addCors } from './http/cors.ts'
 import { drainLargeBodies } from './http/drain-large-body.ts'
+import { addExportRoute, type OpenExport } from './http/exports.ts'
 import { addFeedRoute } from './http/feed.ts'
 import { addGraphqlRoutes } from './http/graphql.ts'
 import { addHealthRoutes, type Readiness } from './http/health.ts'
@@ -53,6 +54,8 @@ export interface GatewayServerDeps {
   readonly feed?: OutsideFeed
   /** Files of published ledgers, for everybody; absent: there is no `/ledger`. */
   readonly readPublished?: ReadPublishedFile
+  /** Exported bundles, for those with the right to them; absent: there is no `/exports`. */
+  readonly openExport?: OpenExport
   /** Whether queries answer, part by part. */
   readonly checkReady: () => Promise<Readiness>
   readonly logger: Logger
@@ -204,6 +207,16 @@ export function createGatewayServer(deps: GatewayServerDeps): GatewayServer {
   if (deps.metricsPage !== undefined) addMetricsRoute(app, { ...deps.metricsPage, authenticator, errors })
   if (deps.feed !== undefined) addFeedRoute(app, { feed: deps.feed, authenticator, errors })
   if (deps.readPublished !== undefined) addPublishedRoutes(app, { read: deps.readPublished, errors })
+  const downloads =
+    deps.openExport === undefined
+      ? undefined
+      : addExportRoute(app, {
+          open: deps.openExport,
+          authenticator,
+          downloads: createAdmission('downloads', limits.downloads, limits.downloadsPerPrincipal),
+          errors,
+          logger,
+        })
   const streams = addStreamRoutes(app, {
     operations,
     authenticator,
@@ -244,6 +257,7 @@ export function createGatewayServer(deps: GatewayServerDeps): GatewayServer {
       if (draining) return
       draining = true
       listener?.sendAway()
+      downloads?.drain()
       await Promise.all([streams.drain(), sockets.drain(), idle()])
       const cutting = setTimeout(() => listener?.cut(), lastAnswersMs)
       await app.close()

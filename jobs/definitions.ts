@@ -44,6 +44,14 @@ export const jobDefinitions = {
       .refine(({ from = 0, to }) => to === undefined || to >= from, 'to: must not be before from'),
     public: true,
   },
+  exportLedger: {
+    queue: 'normal',
+    attempts: 3,
+    retryAfterMs: (attempt) => 1_000 * 4 ** attempt,
+    // Whether private parts are in it, for those who may read them.
+    arguments: z.strictObject({ private: z.boolean().default(false) }),
+    public: true,
+  },
   deliverWebhook: {
     queue: 'high',
     attempts: deliveryPausesMs.length + 1,
@@ -81,6 +89,21 @@ export type JobName = keyof typeof jobDefinitions
 
 export function isJobName(name: string): name is JobName {
   return Object.hasOwn(jobDefinitions, name)
+}
+
+const submittable = Object.entries(jobDefinitions)
+  .filter(([, definition]) => definition.public)
+  .map(([name]) => name)
+
+/** For names that come from clients: the server's own jobs are not theirs to submit. */
+export function isSubmittable(name: string): boolean {
+  return submittable.includes(name)
+}
+
+export function unknownJob(name: string): AppError {
+  return new AppError('BAD_USER_INPUT', `There is no job of this name; choose from ${submittable.join(', ')}.`, {
+    details: { name: name.slice(0, 64) },
+  })
 }
 
 /** @throws AppError BAD_USER_INPUT */

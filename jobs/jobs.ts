@@ -3,7 +3,7 @@ import { AppError } from '../core/errors.ts'
 import type { CompanyId } from '../core/ids.ts'
 import { settled } from '../core/settled.ts'
 import { type BullQueue, type JobData, type JobsBackend, type JobsConnection, openJobsBackend } from './backend.ts'
-import { isJobName, type JobDefinition, jobDefinitions, parseArguments } from './definitions.ts'
+import { isJobName, unknownJob, type JobDefinition, jobDefinitions, parseArguments } from './definitions.ts'
 import { bullStates, type Job, jobId, jobOf, jobStates, type JobState, queueOf } from './job.ts'
 import { defaultLimits, type QueueClass, queueClasses, type QueueLimits } from './queues.ts'
 
@@ -54,9 +54,6 @@ export interface Jobs extends AsyncDisposable {
   discard(id: string): Promise<void>
 }
 
-const submittable = Object.entries(jobDefinitions)
-  .filter(([, definition]) => definition.public)
-  .map(([name]) => name)
 const keyPattern = /^[A-Za-z0-9._-]{1,200}$/
 /** Whose share the deployment's own jobs come from: no company's id begins so. */
 const deploymentTenant = '.deployment'
@@ -240,10 +237,7 @@ interface Prepared {
 
 /** @throws AppError BAD_USER_INPUT */
 function prepare(job: NewJob): Prepared {
-  if (!isJobName(job.name))
-    throw new AppError('BAD_USER_INPUT', `There is no job of this name; choose from ${submittable.join(', ')}.`, {
-      details: { name: job.name.slice(0, 64) },
-    })
+  if (!isJobName(job.name)) throw unknownJob(job.name)
   const definition: JobDefinition = jobDefinitions[job.name]
   if ((job.companyId === null) !== (definition.ofCompany === false))
     throw new AppError('BAD_USER_INPUT', `The job "${job.name}" does not fit a company.`)

@@ -9,6 +9,7 @@ import type { Jobs } from '../jobs/jobs.ts'
 import type { JobName } from '../jobs/definitions.ts'
 import { createProcessing, type Processor } from '../jobs/processing.ts'
 import type { QueueClass } from '../jobs/queues.ts'
+import type { ExportWriter } from '../ledger/exports/write-exports.ts'
 import { createFeedConsumer } from '../ledger/feed-consumer.ts'
 import { createCounterpartFeed } from '../network/counterpart-feed.ts'
 import type { Counterparts } from '../network/counterparts.ts'
@@ -17,6 +18,7 @@ import type { Mover } from '../store/move/mover.ts'
 import type { Rebalancer } from '../store/move/rebalance.ts'
 import type { ShardSql, Store } from '../store/store.ts'
 import type { Webhooks } from '../webhooks/webhooks.ts'
+import { createExportLedger } from './export-ledger.ts'
 import { createRelay } from './relay.ts'
 import { createMoveJob, createPromotionJob, createRebalanceJob } from './shard-jobs.ts'
 import { createVerifyLedger, type NewOpsRecord, type VerifyStored } from './verify-ledger.ts'
@@ -36,6 +38,7 @@ export interface WorkersDeps {
   readonly shards: { readonly admin: ShardAdmin; readonly mover: Mover; readonly rebalancer: Rebalancer }
   readonly readRecord: (sql: ShardSql, companyId: CompanyId, position: number) => Promise<DeliverableRecord | undefined>
   readonly verify: VerifyStored
+  readonly exports: ExportWriter
   readonly append: (companyId: CompanyId, record: NewOpsRecord) => Promise<unknown>
   /** Disables the webhook and appends `webhook.disabled`, in one transaction. */
   readonly disableWebhook: (companyId: CompanyId, webhookId: string, reason: string) => Promise<void>
@@ -62,6 +65,7 @@ export function createWorkers(deps: WorkersDeps): Workers {
       connection: deps.jobsConnection,
       processors: {
         verifyLedger: createVerifyLedger({ verify: deps.verify, append: deps.append, logger }),
+        exportLedger: createExportLedger({ exports: deps.exports, append: deps.append }),
         deliverWebhook: createWebhookDelivery({
           store,
           webhooks,

@@ -1,3 +1,4 @@
+import { isAppError } from '../core/errors.ts'
 import type { CompanyId } from '../core/ids.ts'
 import type { Logger } from '../core/log.ts'
 import type { Processor } from '../jobs/processing.ts'
@@ -35,8 +36,8 @@ export interface NewOpsRecord {
 }
 
 /**
- * Verifies a company's ledger, or the records `from` to `to` of it, as a job, and says so in that ledger: the record's key is the job's, so that a job done twice
- * leaves one record. A ledger that does not verify is an alarm, not a failure: trying again would find the same.
+ * Verifies a company's ledger, or the records `from` to `to` of it, as a job, and says so in that ledger: the record's key is
+ * the job's, so that a job done twice leaves one record, the first one's. A ledger that does not verify is an alarm, not a failure: trying again would find the same.
  */
 export function createVerifyLedger(deps: {
   verify: VerifyStored
@@ -55,7 +56,18 @@ export function createVerifyLedger(deps: {
     const ok = firstBreak === null
     if (!ok) logger.error({ companyId, from, until, firstBreak }, 'a ledger does not verify')
     const data = { from, to: Math.max(until - 1, from), size: until, head, ok }
-    await append(companyId, { kind: 'chain.verified', source: ownSource, stream: 'ops', data, key: `job:${job.id}` })
+    try {
+      await append(companyId, {
+        kind: 'chain.verified',
+        source: ownSource,
+        stream: 'ops',
+        data,
+        key: `job:${job.id}`,
+      })
+    } catch (error) {
+      // By a worker that was killed right after; that record made the ledger longer, so this one would say another size.
+      if (!isAppError(error, 'IDEMPOTENCY_CONFLICT')) throw error
+    }
     return { ok, size: until, from, head, firstBreak }
   }
 }

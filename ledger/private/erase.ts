@@ -2,6 +2,7 @@ import { AppError, listTooLong } from '../../core/errors.ts'
 import type { CompanyId } from '../../core/ids.ts'
 import type { PositionToken } from '../../core/position.ts'
 import type { ShardTx, StoreScope } from '../../store/store.ts'
+import { dropExports } from '../exports/stored-export.ts'
 import type { Ledger, NewRecord } from '../ledger.ts'
 import { ownSource } from '../own-records.ts'
 
@@ -20,7 +21,7 @@ const maxPositions = 1000
 
 /**
  * Erases the private parts of one person: destroys the subject's key (which reaches backups too), removes the parts with
- * their salts, and says so with one `ledger.erased` record each, in one transaction. Later parts of the same subject begin
+ * their salts, exported bundles that hold them too, and says so with one `ledger.erased` record each, in one transaction. Later parts of the same subject begin
  * under a new key. A subject without parts: nothing happens.
  */
 export async function eraseSubject(
@@ -37,6 +38,7 @@ export async function eraseSubject(
       const rows = await tx<{ position: number }[]>`
         update ledger_records set private = null, private_subject = null
         where company_id = ${companyId} and private_subject = ${subject} returning position`
+      if (rows.length > 0) await dropExports(tx, companyId, { private: true })
       const positions = rows.map((row) => row.position).sort((a, b) => a - b)
       return {
         value: positions,
@@ -84,6 +86,7 @@ export async function eraseRecords(
       await tx`
         update ledger_records set data = null, packed = null, salt = null, private = null, private_subject = null
         where company_id = ${companyId} and position = any(${wanted}::bigint[])`
+      if (wanted.length > 0) await dropExports(tx, companyId, { private: false })
       return { value: wanted, records: wanted.map((at) => erasedRecord({ position: at }, actor)) }
     },
     scope,

@@ -40,6 +40,17 @@ export interface MutationSubmitJobArgs {
   input: SubmitJobInput
 }
 
+export interface MutationVerifyLedgerArgs {
+  companyId: string
+  from?: number | null | undefined
+  to?: number | null | undefined
+}
+
+export interface MutationExportLedgerArgs {
+  companyId: string
+  private: boolean
+}
+
 export interface MutationCreateWebhookArgs {
   input: CreateWebhookInput
 }
@@ -197,6 +208,8 @@ export interface Resolvers<Context, O extends Objects> {
   }
   Mutation: {
     submitJob: Resolver<unknown, MutationSubmitJobArgs, Context, O['Job']>
+    verifyLedger: Resolver<unknown, MutationVerifyLedgerArgs, Context, O['Job']>
+    exportLedger: Resolver<unknown, MutationExportLedgerArgs, Context, O['Job']>
     createWebhook: Resolver<unknown, MutationCreateWebhookArgs, Context, O['CreateWebhookPayload']>
     createStreamTicket: Resolver<unknown, Record<string, never>, Context, O['StreamTicket']>
     createApiKey: Resolver<unknown, MutationCreateApiKeyArgs, Context, O['CreateApiKeyPayload']>

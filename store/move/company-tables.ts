@@ -2,7 +2,7 @@ import type { Sql } from 'postgres'
 import { AppError } from '../../core/errors.ts'
 import type { CompanyId } from '../../core/ids.ts'
 
-/** A table whose primary key begins with company_id: its rows go where their company goes. */
+/** A table whose primary key begins with company_id: its rows go where their company goes. Unlogged ones hold what can be made again, and stay behind. */
 export interface CompanyTable {
   readonly name: string
   /** Without generated ones, in a fixed order; with the type to cast text to. */
@@ -28,7 +28,7 @@ export async function companyTables(sql: Sql): Promise<CompanyTable[]> {
         join pg_attribute p on p.attrelid = c.oid and p.attnum = n.attnum order by place) as key
       from pg_index i where i.indrelid = c.oid and i.indisprimary) as k on k.key[1] = 'company_id'
     join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped and a.attgenerated = ''
-    where c.relkind = 'r' and c.relnamespace = current_schema()::regnamespace and c.relname <> all (${ownTables}::text[])
+    where c.relkind = 'r' and c.relpersistence = 'p' and c.relnamespace = current_schema()::regnamespace and c.relname <> all (${ownTables}::text[])
     group by c.oid, c.relname, k.key
     order by c.relname`
   return rows.map(({ name, columns, types, key }) => ({

@@ -1,10 +1,11 @@
 import { pageSize } from '../../core/page-size.ts'
 import type { KeyInfo, KeyRing } from '../../access/keys.ts'
-import { authorize, can } from '../../access/rights.ts'
+import { type Action, authorize, can } from '../../access/rights.ts'
 import type { Tickets } from '../../access/tickets.ts'
 
 import { type CompanyId, parseCompanyId } from '../../core/ids.ts'
 import type { Logger } from '../../core/log.ts'
+import { isSubmittable, unknownJob } from '../../jobs/definitions.ts'
 import type { JobFollower } from '../../jobs/follow-job.ts'
 import type { Job } from '../../jobs/job.ts'
 import type { Jobs, QueueCounts } from '../../jobs/jobs.ts'
@@ -57,6 +58,27 @@ export function createOpsResolvers(deps: {
   const { store, ledger, jobs, jobFollower, webhooks, tickets } = deps
   const apiKeys = createApiKeys({ keys: deps.keys, store })
   const moving = createMoveResolvers({ store, jobs, logger: deps.logger, ...deps.shards })
+
+  function submit(
+    { principal, actor }: SubgraphContext,
+    company: string,
+    name: string,
+    args: unknown,
+    queue?: QueueClass,
+  ): Promise<Job> {
+    const companyId = parseCompanyId(company)
+    authorize(principal, 'job.submit', companyId)
+    if (!isSubmittable(name)) throw unknownJob(name)
+    for (const right of rightsToSubmit(name, args)) authorize(principal, right, companyId)
+    return jobs.submit({
+      name,
+      companyId,
+      submittedBy: actor,
+      arguments: args,
+      ...(queue === undefined ? {} : { queue: jobClass(queue) }),
+    })
+  }
+
   return {
     Query: {
       shards: (_, _args, { principal, scope }) => {
@@ -92,17 +114,15 @@ export function createOpsResolvers(deps: {
       ...moving.query,
     },
     Mutation: {
-      submitJob: (_, { input: { name, companyId, queue, arguments: args } }, { principal, actor }) => {
-        const id = parseCompanyId(companyId)
-        authorize(principal, 'job.submit', id)
-        return jobs.submit({
-          name,
-          companyId: id,
-          submittedBy: actor,
-          ...(queue == null ? {} : { queue: jobClass(queue) }),
-          ...(args == null ? {} : { arguments: args }),
-        })
-      },
+      submitJob: (_, { input: { name, companyId, queue, arguments: args } }, context) =>
+        submit(context, companyId, name, args ?? {}, queue ?? undefined),
+      verifyLedger: (_, { companyId, from, to }, context) =>
+        submit(context, companyId, 'verifyLedger', {
+          ...(from == null ? {} : { from }),
+          ...(to == null ? {} : { to }),
+        }),
+      exportLedger: (_, { companyId, private: withPrivate }, context) =>
+        submit(context, companyId, 'exportLedger', { private: withPrivate }),
       createWebhook: async (_, { input }, context) => {
         const companyId = parseCompanyId(input.companyId)
         authorize(context.principal, 'webhook.write', companyId)
@@ -179,6 +199,12 @@ export function createOpsResolvers(deps: {
       id: webhookId,
     },
   }
+}
+
+/** A job does nothing for a key that the key may not do itself. */
+function rightsToSubmit(name: string, args: unknown): Action[] {
+  const withPrivate = typeof args === 'object' && args !== null && 'private' in args && args.private !== false
+  return name === 'exportLedger' && withPrivate ? ['ledger.read', 'private.read'] : ['ledger.read']
 }
 
 const jobClass = (queue: QueueClass): JobClass => queue.toLowerCase() as Lowercase<QueueClass>

@@ -1,7 +1,9 @@
 import { execFileSync } from 'node:child_process'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { createHash } from 'node:crypto'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { gunzipSync } from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { postGraphql, startProduct, type Product } from '../support/product.ts'
 
@@ -152,13 +154,13 @@ describe('a running product', () => {
         },
       )
     await expect.poll(async () => (await job()).data?.job.state, { timeout: 15_000 }).toBe('COMPLETED')
-    const range = await product.graphql<{ submitJob: { id: string } }>(
-      `mutation($input: SubmitJobInput!) { submitJob(input: $input) { id } }`,
-      { input: { name: 'verifyLedger', companyId, arguments: { from: 1, to: 1 } } },
+    const range = await product.graphql<{ verifyLedger: { id: string } }>(
+      `mutation($id: ID!) { verifyLedger(companyId: $id, from: 1, to: 1) { id } }`,
+      { id: companyId },
     )
     const rangeJob = () =>
       product.graphql<{ job: { result: unknown } }>(`query($id: ID!) { job(id: $id) { result } }`, {
-        id: range.data?.submitJob.id,
+        id: range.data?.verifyLedger.id,
       })
     await expect
       .poll(async () => (await rangeJob()).data?.job.result, { timeout: 15_000 })
@@ -168,6 +170,82 @@ describe('a running product', () => {
       { id: companyId },
     )
     expect(JSON.stringify(ledger.data)).toContain('chain.verified')
+  })
+
+  test('a ledger is exported by a job, downloaded with the same rights, and verifies offline', async () => {
+    const newKey = async (input: object) => {
+      const made = await product.graphql<{ createApiKey: { key: string; apiKey: { id: string } } }>(
+        `mutation($input: CreateApiKeyInput!) { createApiKey(input: $input) { key apiKey { id } } }`,
+        { input: { label: 'export', ...input } },
+      )
+      return made.data?.createApiKey ?? { key: '', apiKey: { id: '' } }
+    }
+    const own = await newKey({ companyId })
+    const as = (key: string) => ({ authorization: `Bearer ${key}` })
+    await append({
+      companyId,
+      records: [{ ...note('p'), private: { subject: 'p1', data: { mail: 'ada@example.com' } } }],
+    })
+    const submitted = await product.graphql<{ exportLedger: { id: string } }>(
+      `mutation($id: ID!) { exportLedger(companyId: $id, private: true) { id name company { id } } }`,
+      { id: companyId },
+      as(own.key),
+    )
+    expect(submitted.data?.exportLedger).toMatchObject({ name: 'exportLedger', company: { id: companyId } })
+
+    type Seen = { state: string; progress: number; result: { url: string; size: number; sha256: string } }
+    const seen: Seen[] = []
+    const stream = await fetch(`${product.url}/stream`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', accept: 'text/event-stream', ...as(own.key) },
+      body: JSON.stringify({
+        query: `subscription($id: ID!) { jobChanged(id: $id) { state progress result } }`,
+        variables: { id: submitted.data?.exportLedger.id },
+      }),
+    })
+    for (const line of (await stream.text()).split('\n')) {
+      if (!line.startsWith('data: {')) continue
+      seen.push((JSON.parse(line.slice(6)) as { data: { jobChanged: Seen } }).data.jobChanged)
+    }
+    const { state, progress, result } = seen.at(-1)!
+    expect({ state, progress }).toEqual({ state: 'COMPLETED', progress: 1 })
+
+    const download = (key?: string) =>
+      fetch(new URL(result.url, product.url), { headers: key === undefined ? {} : as(key) })
+    const bundle = Buffer.from(await (await download(own.key)).arrayBuffer())
+    expect(createHash('sha256').update(bundle).digest('hex')).toBe(result.sha256)
+    expect(gunzipSync(bundle).toString()).toContain('ada@example.com')
+    const file = join(product.dataDir, 'export.ndjson.gz')
+    await writeFile(file, bundle)
+    const { data } = await product.graphql<{ company: { ledger: { vkey: string; origin: string } } }>(
+      `query($id: ID!) { company(id: $id) { ledger { vkey origin } } }`,
+      { id: companyId },
+    )
+    const { vkey, origin } = data!.company.ledger
+    const verified = execFileSync(
+      process.execPath,
+      ['app/cli.ts', 'verify', file, '--vkey', vkey, '--origin', origin],
+      { encoding: 'utf8' },
+    )
+    expect(verified).toContain(`${result.size} records`)
+
+    const admin = await newKey({})
+    const neighbour = await product.graphql<{ createCompany: { company: { id: string } } }>(
+      `mutation { createCompany(input: { name: "Neighbour" }) { company { id } } }`,
+    )
+    const other = await newKey({ companyId: neighbour.data?.createCompany.company.id })
+    const reader = await newKey({ companyId, scopes: ['ledger.read'] })
+    await product.graphql(`mutation($id: ID!) { revokeApiKey(id: $id) }`, { id: own.apiKey.id })
+    const statuses = [admin.key, other.key, reader.key, own.key, undefined].map(
+      async (key) => (await download(key)).status,
+    )
+    expect(await Promise.all(statuses)).toEqual([200, 403, 403, 401, 401])
+    const readerAsks = await product.graphql(
+      `mutation($id: ID!) { exportLedger(companyId: $id, private: true) { id } }`,
+      { id: companyId },
+      as(reader.key),
+    )
+    expect(readerAsks.errors?.[0]?.extensions?.['code']).toBe('FORBIDDEN')
   })
 })
 

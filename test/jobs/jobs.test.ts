@@ -56,7 +56,7 @@ describe.each(Object.entries(backends))('jobs %s', (_name, open) => {
   async function working(verifyLedger: Processor, onChange?: (job: Job) => void) {
     const service = createProcessing({
       connection: backend.connection,
-      processors: { verifyLedger, deliverWebhook: async () => null },
+      processors: { verifyLedger, exportLedger: async () => null, deliverWebhook: async () => null },
       logger: silentLogger,
       slots: { critical: 1, high: 1, normal: 1, low: 1 },
       retryAfterMs: () => 1,

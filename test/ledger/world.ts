@@ -6,6 +6,7 @@ import type { LedgerLimits } from '../../ledger/limits.ts'
 import { createLedger, type Ledger, type NewRecord } from '../../ledger/ledger.ts'
 import { createStore } from '../../store/create-store.ts'
 import { poolProfiles } from '../../store/pool/options.ts'
+import type { ShardConfig } from '../../store/shard-config.ts'
 import type { ShardSql, Store } from '../../store/store.ts'
 import { acquireShards } from '../support/postgres.ts'
 
@@ -13,6 +14,8 @@ export interface World extends AsyncDisposable {
   readonly store: Store
   readonly ledger: Ledger
   readonly wrappingKey: Buffer
+  /** For processes of a test's own. */
+  readonly servers: { readonly shards: readonly ShardConfig[]; readonly catalogUrl: string }
   /** A company whose ledger begins with one record. */
   company(): Promise<CompanyId>
   /** The company's primary. */
@@ -47,6 +50,7 @@ export async function createWorld(options: { clock?: Clock; limits?: Partial<Led
     store,
     ledger,
     wrappingKey,
+    servers: { shards, catalogUrl },
     async company() {
       const companyId = newCompanyId()
       await ledger.change(companyId, async () => ({

@@ -12,7 +12,8 @@ const forbidden: { pattern: RegExp; why: string }[] = [
   { pattern: /\bexclude\s+using\b/, why: 'exclusion constraints cannot span shards' },
   { pattern: /\binherits\s*\(/, why: 'inheritance is not distributed' },
   { pattern: /\bcreate\s+(or\s+replace\s+)?rule\b/, why: 'rules are not distributed' },
-  { pattern: /\bcreate\s+unlogged\s+table\b/, why: 'unlogged tables lose data at a failover' },
+  // Exports are meant to be lost: docs/decisions/0043-where-exports-lie.md.
+  { pattern: /\bcreate\s+unlogged\s+table\b(?!\s+ledger_export)/, why: 'unlogged tables lose data at a failover' },
   { pattern: /\bcreate\s+extension\b/, why: 'an extension may be missing on a managed engine' },
   {
     pattern: /\b(small|big)?serial\b/,

@@ -81,9 +81,16 @@ test('a job is submitted, seen by its company and by administrators, and by nobo
   const queues = await ask('ops', `{ queues { class waiting } }`)
   expect(queues.data).toMatchObject({ queues: [{ class: 'CRITICAL' }, { class: 'HIGH', waiting: 1 }, {}, {}] })
   expect((await ask('ops', `{ jobs(first: 101) { id } }`)).codes).toEqual(['LIST_TOO_LONG'])
-  expect(
-    (await ask('ops', `mutation { submitJob(input: { name: "nothing", companyId: "owner-1" }) { id } }`)).codes,
-  ).toEqual(['BAD_USER_INPUT'])
+  const submitAs = async (name: string, args: string) =>
+    (
+      await ask(
+        'ops',
+        `mutation { submitJob(input: { name: "${name}", companyId: "owner-1", arguments: ${args} }) { id } }`,
+      )
+    ).codes
+  expect(await submitAs('nothing', '{}')).toEqual(['BAD_USER_INPUT'])
+  expect(await submitAs('deliverWebhook', '{ webhookId: "w", position: 0 }')).toEqual(['BAD_USER_INPUT'])
+  expect(await submitAs('moveCompany', '{ move: 1 }')).toEqual(['BAD_USER_INPUT'])
 })
 
 test('administrators see every shard with its buckets, and which of them is down', async () => {

@@ -66,7 +66,7 @@ describe.skipIf(redis === null)('webhooks', () => {
     const processing = stack.use(
       createProcessing({
         connection,
-        processors: { deliverWebhook, verifyLedger: async () => null },
+        processors: { deliverWebhook, verifyLedger: async () => null, exportLedger: async () => null },
         logger: silentLogger,
         retryAfterMs: () => 1,
         drainMs: 100,

@@ -60,10 +60,16 @@ const recordsSdl = `${header}
   type Company @key(fields: "id") { id: ID! size: Int! @cacheControl(maxAge: 60) }
 `
 
-export const keys = { admin: 'lwa_admin', acme: 'lwk_acme', other: 'lwk_other' } as const
+export const keys = { admin: 'lwa_admin', acme: 'lwk_acme', acmeReader: 'lwk_acme_reader', other: 'lwk_other' } as const
 const principals: Record<string, Principal> = {
   [keys.admin]: { kind: 'admin', keyId: 'key-admin', scopes: ['*'] },
   [keys.acme]: { kind: 'company', companyId: parseCompanyId('acme'), keyId: 'key-acme', scopes: ['*'] },
+  [keys.acmeReader]: {
+    kind: 'company',
+    companyId: parseCompanyId('acme'),
+    keyId: 'key-acme-reader',
+    scopes: ['ledger.read'],
+  },
   [keys.other]: { kind: 'company', companyId: parseCompanyId('other'), keyId: 'key-other', scopes: ['*'] },
 }
 
