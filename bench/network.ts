@@ -172,6 +172,7 @@ async function ask(
     signal: new AbortController().signal,
     statements: createStatementCounter(),
     written: [],
+    missingShards: new Set(),
   }
   const start = performance.now()
   const result = await host.execute({ subgraph: host.name, kind: 'query', query, variables, context }, context.signal)

@@ -122,6 +122,7 @@ function benchContext(): RequestContext {
     signal: AbortSignal.timeout(30_000),
     statements: createStatementCounter(),
     written: [],
+    missingShards: new Set(),
   }
 }
 

@@ -26,6 +26,8 @@ export interface RequestContext {
   readonly statements: StatementCounter
   /** Filled by mutations: the tokens of what was written, to be merged into the answer's position. */
   readonly written: string[]
+  /** Filled where the client allows an answer without the parts of shards that do not answer; told in `extensions.partial`. */
+  readonly missingShards: Set<string>
 }
 
 export interface StatementCounter {

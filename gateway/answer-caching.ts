@@ -132,7 +132,8 @@ export function createAnswerCaching(deps: {
       }
 
       function fill(result: FormattedExecutionResult, stamp: LoadStamp): string | undefined {
-        if (result.errors !== undefined || result.data == null || loaded === undefined) {
+        const whole = result.errors === undefined && result.extensions?.['partial'] === undefined
+        if (!whole || result.data == null || loaded === undefined) {
           abandon()
           return undefined
         }

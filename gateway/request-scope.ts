@@ -39,6 +39,7 @@ export function createRequestScope(request: {
       signal: controller.signal,
       statements: createStatementCounter(),
       written: [],
+      missingShards: new Set(),
     },
     cancel: (reason) => controller.abort(reason),
     [Symbol.dispose]() {

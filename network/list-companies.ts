@@ -1,9 +1,10 @@
 import type { PendingQuery, Row } from 'postgres'
 import { AppError } from '../core/errors.ts'
+import type { ShardId } from '../core/ids.ts'
 import { pageSize } from '../core/page-size.ts'
 import type { ShardSql, Store, StoreScope } from '../store/store.ts'
 import type { Company } from './company.ts'
-import { allShards, compareBytes, decodeCursor, encodeCursor, mergeSorted } from './merge.ts'
+import { askAllShards, compareBytes, decodeCursor, encodeCursor, mergeSorted } from './merge.ts'
 import { companyColumns, companyOf, type CompanyRow, isHere } from './read-companies.ts'
 import { searchQuery } from './search-text.ts'
 
@@ -18,6 +19,13 @@ export interface CompanyListing {
   readonly sector?: string | null | undefined
   /** Default: by relevance where something is searched for, else by name. */
   readonly orderBy?: CompanyOrder | null | undefined
+  /** Shards that cannot be reached are left out and named; else one of them fails the page. */
+  readonly allowPartial?: boolean | null | undefined
+}
+
+export interface CompanyPage extends Page<Company> {
+  /** Shards whose companies would stand here, too. `hasNextPage` speaks of the others. */
+  readonly missing: readonly ShardId[]
 }
 
 export interface Page<T> {
@@ -37,39 +45,44 @@ interface Place {
 
 /**
  * A page of the companies of all shards: one statement a shard, merged. The order is total over all shards, so that a
- * cursor is one place in it, and goes on being right on every shard while companies are added or moved between them.
+ * cursor is one place in it, and goes on being right on every shard while companies are added or moved between them, and
+ * whichever shards had a part in the page that gave it out.
  * @throws AppError LIST_TOO_LONG | INVALID_CURSOR | BAD_USER_INPUT | SHARD_UNAVAILABLE
  */
-export async function listCompanies(store: Store, listing: CompanyListing, scope?: StoreScope): Promise<Page<Company>> {
+export async function listCompanies(store: Store, listing: CompanyListing, scope?: StoreScope): Promise<CompanyPage> {
   const first = pageSize(listing.first)
   const search = listing.search ?? ''
   if (search.length > maxSearchLength) {
     throw new AppError('BAD_USER_INPUT', `search: at most ${maxSearchLength} characters`)
   }
   const query = searchQuery(search)
-  if (search.trim() !== '' && query === null) return { edges: [], hasNextPage: false }
+  if (search.trim() !== '' && query === null) return { edges: [], hasNextPage: false, missing: [] }
   const order = listing.orderBy ?? (query === null ? 'NAME' : 'RELEVANCE')
   if (order === 'RELEVANCE' && query === null) {
     throw new AppError('BAD_USER_INPUT', 'orderBy: RELEVANCE needs something to search for')
   }
   const after = listing.after == null ? null : placeOf(listing.after, order)
 
-  const perShard = allShards(
-    await store.broadcast(async (sql) => {
+  const { parts, missing } = await askAllShards(
+    store,
+    async (sql) => {
       const rows = await companiesAfter(sql, { order, query, sector: listing.sector ?? null, after, limit: first + 1 })
       return rows.map((row) => ({ place: { rank: row.rank, text: row.place, id: row.company_id }, row }))
-    }, scope),
+    },
+    scope,
+    { allowPartial: listing.allowPartial === true },
   )
   const textSign = order === 'NEWEST' ? -1 : 1
   const compare = (a: Place, b: Place): number =>
     a.rank - b.rank || textSign * compareBytes(a.text, b.text) || compareBytes(a.id, b.id)
-  const merged = mergeSorted(perShard, (a, b) => compare(a.place, b.place), first + 1)
+  const merged = mergeSorted(parts, (a, b) => compare(a.place, b.place), first + 1)
   return {
     edges: merged.slice(0, first).map(({ place, row }) => ({
       cursor: encodeCursor([order, place.rank, place.text, place.id]),
       node: companyOf(row),
     })),
     hasNextPage: merged.length > first,
+    missing,
   }
 }
 

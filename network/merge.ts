@@ -1,5 +1,6 @@
 import { AppError } from '../core/errors.ts'
-import type { ShardResult } from '../store/store.ts'
+import type { ShardId } from '../core/ids.ts'
+import type { ShardSql, Store, StoreScope } from '../store/store.ts'
 
 /** Order of UTF-8 bytes, which is Postgres' order of `collate "C"`. (UTF-16 order differs above the surrogates.) */
 export function compareBytes(a: string, b: string): number {
@@ -23,12 +24,40 @@ export function mergeSorted<T>(lists: readonly (readonly T[])[], compare: (a: T,
   return merged
 }
 
-/** What every shard said. A list with a hole would be taken for the whole, so one failed shard fails it. */
-export function allShards<T>(results: readonly ShardResult<T>[]): T[] {
-  return results.map((result) => {
-    if (!result.ok) throw result.error
-    return result.value
-  })
+/** Of the time that is left, for shards that may stay out of the answer: the rest is for the answer itself. */
+const partialShare = 0.6
+
+/**
+ * What every shard says to the same statement. A list with a hole would be taken for the whole, so one failed shard fails
+ * it (and cancels the others), unless the caller allows a partial answer: then the shards that could not be reached, or
+ * not in time, are named. @throws AppError the first shard's that failed; with `allowPartial` where none has answered
+ */
+export async function askAllShards<T>(
+  store: Store,
+  ask: (sql: ShardSql) => Promise<T>,
+  scope: StoreScope = {},
+  { allowPartial = false }: { allowPartial?: boolean } = {},
+): Promise<{ parts: T[]; missing: ShardId[] }> {
+  const now = Date.now()
+  const deadlineMs =
+    allowPartial && scope.deadlineMs !== undefined ? now + (scope.deadlineMs - now) * partialShare : null
+  const limited = deadlineMs === null ? scope : { ...scope, deadlineMs }
+  const results = await store.broadcast(ask, limited, { whole: !allowPartial })
+  const failed = results.filter((result) => !result.ok)
+  // What was cancelled for another's failure does not say why.
+  const reason = failed.find(({ error }) => (!allowPartial ? error.code !== 'CANCELLED' : !isAway(error))) ?? failed[0]
+  if (reason !== undefined && (!allowPartial || failed.length === results.length || !isAway(reason.error))) {
+    throw reason.error
+  }
+  return {
+    parts: results.flatMap((result) => (result.ok ? [result.value] : [])),
+    missing: failed.map(({ shard }) => shard),
+  }
+}
+
+/** Says something of the shard, not of what it was asked. */
+function isAway({ code }: AppError): boolean {
+  return code === 'SHARD_UNAVAILABLE' || code === 'OVERLOADED' || code === 'DEADLINE_EXCEEDED'
 }
 
 const maxCursorLength = 2048

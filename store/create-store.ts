@@ -280,9 +280,18 @@ export async function createStore(deps: StoreDeps): Promise<Store> {
       await catchUp(scope)
       return readShard(locate(directory, companyId), [companyId], fn, scope)
     },
-    async broadcast(fn, scope) {
+    async broadcast(fn, scope = {}, { whole = false } = {}) {
       await catchUp(scope)
-      return Promise.all(shardIds.map((shard) => settle(shard, () => readShard(shard, [], fn, scope))))
+      if (!whole) return Promise.all(shardIds.map((shard) => settle(shard, () => readShard(shard, [], fn, scope))))
+      const enough = new AbortController()
+      const signal = scope.signal === undefined ? enough.signal : AbortSignal.any([scope.signal, enough.signal])
+      return Promise.all(
+        shardIds.map(async (shard) => {
+          const result = await settle(shard, () => readShard(shard, [], fn, { ...scope, signal }))
+          if (!result.ok) enough.abort()
+          return result
+        }),
+      )
     },
     async onPrimary(shard, fn, scope) {
       using guard = createGuard(scope ?? {}, clock)

@@ -65,8 +65,12 @@ export interface Store extends AsyncDisposable {
   ): Promise<KeyedShardResult<T>[]>
   /** One company's shard. @throws AppError SHARD_UNAVAILABLE */
   readOne<T>(companyId: CompanyId, fn: (sql: ShardSql, shard: ShardId) => Promise<T>, scope?: StoreScope): Promise<T>
-  /** Every shard at once; for reads. */
-  broadcast<T>(fn: (sql: ShardSql, shard: ShardId) => Promise<T>, scope?: StoreScope): Promise<ShardResult<T>[]>
+  /** Every shard at once; for reads. With `whole`, the first failure cancels what the others are still at. */
+  broadcast<T>(
+    fn: (sql: ShardSql, shard: ShardId) => Promise<T>,
+    scope?: StoreScope,
+    options?: { readonly whole?: boolean },
+  ): Promise<ShardResult<T>[]>
   /** A named shard's primary, without a transaction: for workers. @throws AppError SHARD_UNAVAILABLE */
   onPrimary<T>(shard: ShardId, fn: (sql: ShardSql) => Promise<T>, scope?: StoreScope): Promise<T>
   /**

@@ -22,7 +22,8 @@ import type { SubgraphHost } from './host.ts'
  * - `authorization`: `Bearer` and the principal's JWS, signed by the gateway; without it nothing is answered
  * - `ledgerway-request-id`, `ledgerway-position`, and `ledgerway-deadline` in milliseconds left
  *
- * Answers end with `extensions.ledgerway`: `statements` ({subgraph: {shard: n}}) and `written` (position tokens).
+ * Answers end with `extensions.ledgerway`: `statements` ({subgraph: {shard: n}}), `written` (position tokens) and, where a
+ * partial answer was allowed and is one, `missingShards`.
  */
 export interface SubgraphServer extends AsyncDisposable {
   readonly url: string
@@ -81,6 +82,7 @@ export async function serveSubgraph(deps: SubgraphServerDeps): Promise<SubgraphS
       signal: live ? signal : AbortSignal.any([signal, AbortSignal.timeout(leftMs)]),
       statements: createStatementCounter(),
       written: [],
+      missingShards: new Set(),
     }
   }
 
@@ -104,9 +106,12 @@ export async function serveSubgraph(deps: SubgraphServerDeps): Promise<SubgraphS
         },
         context.signal,
       )
+      const { written } = context
+      const statements = context.statements.totals()
+      const missing = [...context.missingShards]
       send(response, 200, {
         ...result,
-        extensions: { ledgerway: { statements: context.statements.totals(), written: context.written } },
+        extensions: { ledgerway: { statements, written, ...(missing.length === 0 ? {} : { missingShards: missing }) } },
       })
     } catch (error) {
       const status = error instanceof AppError ? errorCodes[error.code].status : 500

@@ -32,6 +32,7 @@ function contextValue(): RequestContext {
     signal: new AbortController().signal,
     statements: createStatementCounter(),
     written: [],
+    missingShards: new Set(),
   }
 }
 

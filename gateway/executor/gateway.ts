@@ -255,7 +255,7 @@ export function createFederatedGateway(options: FederatedGatewayOptions): Federa
         onSent: sent && ((request) => sent.push(request)),
       }),
     })
-    const answer = operation.answer(executed, variables)
+    const answer = withPartial(operation.answer(executed, variables), context)
     if (sent === undefined) return answer
     return {
       ...answer,
@@ -377,6 +377,12 @@ export function createFederatedGateway(options: FederatedGatewayOptions): Federa
   }
 }
 
+/** In the answer itself and not beside it: whoever shares the answer has to know, too. */
+function withPartial(answer: Answer, { missingShards }: RequestContext): Answer {
+  if (missingShards.size === 0) return answer
+  return { ...answer, extensions: { ...answer.extensions, partial: { shards: [...missingShards].sort() } } }
+}
+
 /** Each event is an operation of its own: with its own loaders and counters, read at the state the event speaks of. */
 function contextOfEvent(
   context: RequestContext,
@@ -391,6 +397,7 @@ function contextOfEvent(
     deadlineMs: Date.now() + timeoutMs,
     statements: createStatementCounter(),
     written: [],
+    missingShards: new Set(),
     ...(typeof position === 'string' ? { position } : {}),
   }
 }

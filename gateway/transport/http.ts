@@ -45,6 +45,7 @@ export interface HttpExecutor extends AsyncDisposable {
 interface LedgerwayExtension {
   readonly statements?: Readonly<Record<string, Readonly<Record<string, number>>>>
   readonly written?: readonly string[]
+  readonly missingShards?: readonly string[]
 }
 
 export function createHttpExecutor(options: HttpExecutorOptions): HttpExecutor {
@@ -155,6 +156,7 @@ function resultOf(text: string, subgraph: string, ours: RequestContext | undefin
   if (told === undefined || ours === undefined) return answer
   if (told.statements !== undefined) ours.statements.add(told.statements)
   ours.written.push(...(told.written ?? []))
+  for (const shard of told.missingShards ?? []) ours.missingShards.add(shard)
   delete answer.extensions?.ledgerway
   return answer
 }

@@ -160,6 +160,7 @@ export interface QueryCompaniesArgs {
   search?: string | null | undefined
   sector?: string | null | undefined
   orderBy?: CompanyOrder | null | undefined
+  allowPartial: boolean | null
 }
 
 export interface QueryRelationshipArgs {

@@ -1,6 +1,7 @@
 import { existsSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
+import { cuttable } from '../support/cuttable.ts'
 import { acquireDatabase, acquireShards } from '../support/postgres.ts'
 import { startProduct } from '../support/product.ts'
 
@@ -50,4 +51,42 @@ test('on external servers and without Redis everything runs, jobs in a database 
       state: 'COMPLETED',
       result: { ok: true, size: 1 },
     })
+})
+
+test('a partial answer is never kept: the whole one follows as soon as the shard is back', async () => {
+  await using servers = await acquireShards({ count: 2 })
+  await using queues = await acquireDatabase()
+  await using cable = await cuttable(servers.shards[1]?.primaryUrl ?? '')
+  const urls = [servers.shards[0]?.primaryUrl, cable.url]
+  await using product = await startProduct({
+    env: {
+      SHARDS: servers.shards.map(({ name }, i) => `${name}=${urls[i]}`).join(','),
+      CATALOG_URL: servers.catalogUrl,
+      JOBS_URL: queues.url,
+      REDIS_URL: 'none',
+    },
+  })
+  for (let i = 0; i < 8; i++) {
+    const made = await product.graphql(
+      `mutation ($name: String!) { createCompany(input: { name: $name }) { company { id } } }`,
+      { name: `Company ${i}` },
+    )
+    expect(made.errors).toBeUndefined()
+  }
+  const list = () =>
+    product.graphql<{ companies: { nodes: object[] } }>('{ companies(allowPartial: true) { nodes { name } } }')
+  await cable.cut()
+  for (let i = 0; i < 3; i++) {
+    const part = await list()
+    expect(part.errors).toBeUndefined()
+    expect(part.extensions?.['partial']).toEqual({ shards: ['shard-2'] })
+    expect(part.data?.companies.nodes.length).toBeLessThan(8)
+    expect(part.headers.get('cache-control')).toBe('no-store')
+    expect(part.headers.get('ledgerway-cache')).not.toBe('hit')
+  }
+  const whole = await product.graphql('{ companies { nodes { name } } }')
+  expect(whole.errors?.[0]?.extensions?.['code']).toBe('SHARD_UNAVAILABLE')
+  await cable.mend()
+  await expect.poll(async () => (await list()).data?.companies.nodes.length, { timeout: 30_000 }).toBe(8)
+  expect((await list()).extensions?.['partial']).toBeUndefined()
 })

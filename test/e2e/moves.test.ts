@@ -76,7 +76,6 @@ test('an administrator moves a company by mutation while it is written to, and f
 
   const written: string[] = []
   const writer = { stopped: false }
-  onTestFinished(() => void (writer.stopped = true))
   const writing = (async () => {
     while (!writer.stopped) {
       const key = `w${written.length}`
@@ -84,7 +83,12 @@ test('an administrator moves a company by mutation while it is written to, and f
       written.push(key)
     }
   })()
-  await expect.poll(() => written.length).toBeGreaterThan(10)
+  // A test that fails must not leave its writer behind.
+  onTestFinished(() => {
+    writer.stopped = true
+    return writing.catch(() => {})
+  })
+  await expect.poll(() => written.length, { timeout: 30_000 }).toBeGreaterThan(10)
 
   const asked = await product.graphql<{ moveCompany: { id: string; job: { id: string } } }>(move, { id, to })
   expect(asked.errors).toBeUndefined()
@@ -95,7 +99,7 @@ test('an administrator moves a company by mutation while it is written to, and f
   expect(progress).toEqual(progress.toSorted((a, b) => a - b))
 
   const sofar = written.length
-  await expect.poll(() => written.length).toBeGreaterThan(sofar + 10)
+  await expect.poll(() => written.length, { timeout: 30_000 }).toBeGreaterThan(sofar + 10)
   writer.stopped = true
   await writing
   expect(await shardOf(product, id)).toBe(to)

@@ -71,6 +71,19 @@ describe('reading', () => {
     expect(!failed.ok && failed.error.message).not.toMatch(/select|division/)
   })
 
+  test('where only the whole is of use, the first failure cancels what the others are at', async () => {
+    const results = await store.broadcast(
+      (sql, shard) => (shard === 'shard-2' ? sql`select 1 / 0` : sql`select pg_sleep(600)`),
+      {},
+      { whole: true },
+    )
+    expect(results.map((result) => (result.ok ? 'ok' : result.error.code))).toEqual([
+      'CANCELLED',
+      'INTERNAL_SERVER_ERROR',
+      'CANCELLED',
+    ])
+  })
+
   test('what takes longer than the deadline fails for its shard alone', async () => {
     const results = await store.broadcast(async (sql, shard) => sql`select pg_sleep(${shard === 'shard-3' ? 30 : 0})`, {
       deadlineMs: Date.now() + 200,

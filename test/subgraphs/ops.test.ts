@@ -128,7 +128,8 @@ test('administrators see what the pool of each shard is doing', async () => {
       pool: { max: number; open: number; inUse: number; acquired: number }
     }[]
     const busy = shards.find(({ name }) => name === world.store.shardOf(ids[0] as CompanyId))
-    expect(busy?.pool).toMatchObject({ inUse: 1, waiting: 0, refused: expect.any(Number) as number })
+    expect(busy?.pool).toMatchObject({ waiting: 0, refused: expect.any(Number) as number })
+    expect(busy?.pool.inUse).toBeGreaterThanOrEqual(1)
     expect(busy?.pool.acquired).toBeGreaterThan(0)
     expect(busy?.pool.max).toBeGreaterThanOrEqual(busy?.pool.open ?? Number.NaN)
   } finally {

@@ -181,6 +181,7 @@ export function requestContext(principal: Principal, position?: string): Request
     signal: new AbortController().signal,
     statements: createStatementCounter(),
     written: [],
+    missingShards: new Set(),
   }
 }
 

@@ -89,6 +89,7 @@ export function requestContext(over: Partial<RequestContext> = {}): RequestConte
     signal: new AbortController().signal,
     statements: createStatementCounter(),
     written: [],
+    missingShards: new Set(),
     ...over,
   }
 }
