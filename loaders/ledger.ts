@@ -1,4 +1,13 @@
 import type { CompanyId } from '../core/ids.ts'
+import {
+  type LedgerAt,
+  type LedgerMoment,
+  type LedgerStatePage,
+  missingStreams,
+  type Moment,
+  readMoments,
+  readStates,
+} from '../ledger/as-of.ts'
 import { readCheckpoints } from '../ledger/checkpoints/read.ts'
 import type { StoredCheckpoint } from '../ledger/checkpoints/signer.ts'
 import { type ReadPrivatePart, readPrivateParts } from '../ledger/private/read.ts'
@@ -10,9 +19,10 @@ import {
   readRecords,
   type RecordPage,
 } from '../ledger/read.ts'
+import type { Proofs } from '../ledger/proofs.ts'
 import type { LedgerRecord } from '../ledger/record.ts'
 import { readSchemas, type RegisteredSchema } from '../ledger/schemas/register.ts'
-import { createShardLoader } from './keyed.ts'
+import { createLoader, createShardLoader } from './keyed.ts'
 import type { LoaderFactory, LoaderFamily } from './registry.ts'
 
 /** Null: the company has no ledger yet. */
@@ -82,3 +92,52 @@ export function privatePartWith(wrappingKey: Buffer): LoaderFactory<RecordKey, R
       missing: null,
     })
 }
+
+/** Made with the signer of the deployment's proofs: a loader for each that is made. */
+export function recordProofWith(proofs: Proofs): LoaderFactory<RecordKey, string | null> {
+  return (context) =>
+    createLoader<RecordKey, string | null>(context, recordText, (keys) => proofs.recordProofs(keys, context.scope))
+}
+
+export function consistencyProofWith(
+  proofs: Proofs,
+): LoaderFamily<{ from: number; to: number }, CompanyId, Uint8Array[]> {
+  return (context, sizes) =>
+    createLoader<CompanyId, Uint8Array[]>(
+      context,
+      (id) => id,
+      (ids) => proofs.consistencyProofs(ids, sizes, context.scope),
+    )
+}
+
+/** Null: there is no record at that position. */
+export const ledgerMoment: LoaderFamily<Moment, CompanyId, LedgerMoment | null> = (context, moment) =>
+  createShardLoader<CompanyId, LedgerMoment | null>(context, {
+    companyOf: (id) => id,
+    textOf: (id) => id,
+    load: async (sql, ids) => new Map((await readMoments(sql, ids, moment)).map((found) => [found.companyId, found])),
+    missing: null,
+  })
+
+const momentText = ({ companyId, size }: LedgerAt): string => `${companyId}@${size}`
+
+export const ledgerState: LoaderFamily<{ first: number; after: string | null }, LedgerAt, LedgerStatePage | null> = (
+  context,
+  page,
+) =>
+  createShardLoader<LedgerAt, LedgerStatePage | null>(context, {
+    companyOf: ({ companyId }) => companyId,
+    textOf: momentText,
+    load: async (sql, moments) =>
+      new Map((await readStates(sql, moments, page)).map((state) => [momentText(state), state])),
+    missing: null,
+  })
+
+export const ledgerMissing: LoaderFamily<readonly string[], LedgerAt, readonly string[]> = (context, required) =>
+  createShardLoader<LedgerAt, readonly string[]>(context, {
+    companyOf: ({ companyId }) => companyId,
+    textOf: momentText,
+    load: async (sql, moments) =>
+      new Map((await missingStreams(sql, moments, required)).map((found) => [momentText(found), found.missing])),
+    missing: [],
+  })

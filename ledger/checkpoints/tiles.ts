@@ -1,38 +1,64 @@
+import DataLoader from 'dataloader'
 import type { CompanyId } from '../../core/ids.ts'
 import type { ShardSql } from '../../store/store.ts'
-import { tileRoot, type TileReader } from '../tile-math.ts'
+import { tileRoot, type TileReader, type TileRef } from '../tile-math.ts'
 
 export const tileWidth = 256
 const hashBytes = 32
 /** Tiles built in one go: 2 MB of leaves. */
 const tilesPerRound = 256
 
+/** A tile of one of many ledgers. */
+export type LedgerTile = TileRef & { readonly companyId: CompanyId }
+
 /**
- * Reads tiles of one ledger in one statement: complete ones as stored, the incomplete ones at the tree's right edge from
- * the leaves or from the roots of the tiles below. Indexes: the primary keys of tiles and records.
+ * Reads tiles in one statement: complete ones as stored, the incomplete ones at a tree's right edge from the leaves or from
+ * the roots of the tiles below. Indexes: the primary keys of tiles and records.
  */
+export async function readTiles(sql: ShardSql, tiles: readonly LedgerTile[]): Promise<Buffer[]> {
+  const rows = await sql<{ hashes: Buffer | null }[]>`
+    select coalesce(
+      (select substr(t.hashes, 1, w.width * 32) from ledger_tiles t
+        where t.company_id = w.company_id and t.level = w.level and t.index = w.index),
+      case when w.level = 0
+        then (select string_agg(r.leaf, ''::bytea order by r.position) from ledger_records r
+          where r.company_id = w.company_id
+            and r.position >= w.index * 256 and r.position < w.index * 256 + w.width)
+        else (select string_agg(b.root, ''::bytea order by b.index) from ledger_tiles b
+          where b.company_id = w.company_id and b.level = w.level - 1
+            and b.index >= w.index * 256 and b.index < w.index * 256 + w.width)
+      end) as hashes
+    from unnest(
+      ${tiles.map(({ companyId }) => companyId)}::text[], ${tiles.map(({ level }) => level)}::integer[],
+      ${tiles.map(({ index }) => index)}::bigint[], ${tiles.map(({ width }) => width)}::integer[]
+    ) with ordinality as w (company_id, level, index, width, place)
+    order by w.place`
+  return rows.map(({ hashes }) => hashes ?? Buffer.alloc(0))
+}
+
+/** Reads tiles of one ledger. */
 export function tileReader(sql: ShardSql, companyId: CompanyId): TileReader {
-  return async (tiles) => {
-    if (tiles.length === 0) return []
-    const rows = await sql<{ hashes: Buffer | null }[]>`
-      select coalesce(
-        (select substr(t.hashes, 1, w.width * 32) from ledger_tiles t
-          where t.company_id = ${companyId} and t.level = w.level and t.index = w.index),
-        case when w.level = 0
-          then (select string_agg(r.leaf, ''::bytea order by r.position) from ledger_records r
-            where r.company_id = ${companyId}
-              and r.position >= w.index * 256 and r.position < w.index * 256 + w.width)
-          else (select string_agg(b.root, ''::bytea order by b.index) from ledger_tiles b
-            where b.company_id = ${companyId} and b.level = w.level - 1
-              and b.index >= w.index * 256 and b.index < w.index * 256 + w.width)
-        end) as hashes
-      from unnest(
-        ${tiles.map(({ level }) => level)}::integer[], ${tiles.map(({ index }) => index)}::bigint[],
-        ${tiles.map(({ width }) => width)}::integer[]
-      ) with ordinality as w (level, index, width, place)
-      order by w.place`
-    return rows.map(({ hashes }) => hashes ?? Buffer.alloc(0))
-  }
+  return async (tiles) =>
+    tiles.length === 0
+      ? []
+      : readTiles(
+          sql,
+          tiles.map((tile) => ({ ...tile, companyId })),
+        )
+}
+
+/** At most: 4 MB of hashes. */
+const tilesPerStatement = 512
+
+/** Readers for many ledgers of one shard: what all of them ask for in one turn is read together, each tile once. */
+export function sharedTileReader(
+  read: (tiles: readonly LedgerTile[]) => Promise<readonly Buffer[]>,
+): (companyId: CompanyId) => TileReader {
+  const tiles = new DataLoader<LedgerTile, Buffer, string>(read, {
+    cacheKeyFn: ({ companyId, level, index, width }) => `${companyId}/${level}/${index}/${width}`,
+    maxBatchSize: tilesPerStatement,
+  })
+  return (companyId) => (wanted) => Promise.all(wanted.map((tile) => tiles.load({ ...tile, companyId })))
 }
 
 /** Stores every tile that is complete in a tree of this size and not stored yet; building one twice gives the same. */

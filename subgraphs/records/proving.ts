@@ -3,7 +3,6 @@ import { AppError } from '../../core/errors.ts'
 import { pageSize } from '../../core/page-size.ts'
 import { parseCompanyId } from '../../core/ids.ts'
 import type { JsonObject } from '../../core/json/canonical.ts'
-import { missingStreams, readMoment, readState } from '../../ledger/as-of.ts'
 import { originOf } from '../../ledger/entry.ts'
 import type { Ledger } from '../../ledger/ledger.ts'
 import { eraseRecords, eraseSubject } from '../../ledger/private/erase.ts'
@@ -12,7 +11,17 @@ import type { Keyring } from '../../ledger/proof/keyring.ts'
 import type { Proofs } from '../../ledger/proofs.ts'
 import { publishLedger } from '../../ledger/published.ts'
 import { registerSchema } from '../../ledger/schemas/register.ts'
-import { ledgerCheckpoint, ledgerHead, ledgerSchemas, privatePartWith } from '../../loaders/ledger.ts'
+import {
+  consistencyProofWith,
+  ledgerCheckpoint,
+  ledgerHead,
+  ledgerMissing,
+  ledgerMoment,
+  ledgerSchemas,
+  ledgerState,
+  privatePartWith,
+  recordProofWith,
+} from '../../loaders/ledger.ts'
 import type { Resolvers } from '../../schema/generated/records.ts'
 import type { Store } from '../../store/store.ts'
 import type { SubgraphContext } from '../context.ts'
@@ -52,6 +61,8 @@ export function createProvingResolvers({
 } {
   const { proofs, keyring } = proving
   const privatePart = privatePartWith(proving.wrappingKey)
+  const recordProof = recordProofWith(proofs)
+  const consistencyProof = consistencyProofWith(proofs)
   return {
     Mutation: {
       registerSchema: async (_, { input }, { principal, actor, scope, wrote }) => {
@@ -83,22 +94,24 @@ export function createProvingResolvers({
     Ledger: {
       checkpoint: ({ companyId }, { size }, { loaders }) =>
         loaders.member(ledgerCheckpoint, size ?? null).load(companyId),
-      consistencyProof: async ({ companyId }, { from, to }, { scope }) =>
-        (await proofs.consistencyProof(companyId, from, to, scope)).map((hash) => encodeBase64(hash)),
-      asOf: ({ companyId }, moment, { scope }) =>
-        store.readOne(companyId, (sql) => readMoment(sql, companyId, moment), scope),
+      consistencyProof: async ({ companyId }, { from, to }, { loaders }) =>
+        (await loaders.member(consistencyProof, { from, to }).load(companyId)).map((hash) => encodeBase64(hash)),
+      asOf: async ({ companyId }, { position, time }, { loaders }) => {
+        const moment = await loaders.member(ledgerMoment, { position, time }).load(companyId)
+        if (moment !== null) return moment
+        throw new AppError('NOT_FOUND', `There is no record ${companyId}:${position}.`, { details: { position } })
+      },
       published: async ({ companyId }, _, { loaders }) =>
         (await loaders.get(ledgerHead).load(companyId))?.published ?? false,
       schemas: async ({ companyId }, _, { loaders }) => (await loaders.get(ledgerSchemas).load(companyId)).map(parsed),
       vkey: ({ companyId }) => keyring.vkey(originOf(store.deployment, companyId)),
     },
     LedgerMoment: {
-      state: ({ companyId, size }, { first, after }, { scope }) => {
-        const count = pageSize(first, { most: maxStatePage })
-        return store.readOne(companyId, (sql) => readState(sql, companyId, size, { first: count, after }), scope)
+      state: async (moment, { first, after }, { loaders }) => {
+        const page = { first: pageSize(first, { most: maxStatePage }), after: after ?? null }
+        return (await loaders.member(ledgerState, page).load(moment)) ?? { records: [], hasMore: false }
       },
-      missing: ({ companyId, size }, { required }, { scope }) =>
-        store.readOne(companyId, (sql) => missingStreams(sql, companyId, size, required), scope),
+      missing: (moment, { required }, { loaders }) => loaders.member(ledgerMissing, required).load(moment),
     },
     Record: {
       private: async (record, _, { principal, loaders }) => {
@@ -106,7 +119,7 @@ export function createProvingResolvers({
         const part = await loaders.get(privatePart).load(record)
         return part === null ? null : { subject: part.subject, data: JSON.parse(part.data) as unknown }
       },
-      proof: ({ companyId, position }, _, { scope }) => proofs.recordProof(companyId, position, scope),
+      proof: (record, _, { loaders }) => loaders.get(recordProof).load(record),
     },
   }
 }

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { missingStreams, readMoment, readState } from '../../ledger/as-of.ts'
+import { missingStreams, type Moment, readMoments, readStates } from '../../ledger/as-of.ts'
+import type { CompanyId } from '../../core/ids.ts'
 import { registerSchema } from '../../ledger/schemas/register.ts'
 import { createLedger } from '../../ledger/ledger.ts'
 import { createWorld, record, type World } from './world.ts'
@@ -22,26 +23,31 @@ test('the state at any moment is the latest record of each stream until then', a
   for (const [index, stream] of streams.entries()) {
     expected.set(stream, index + 1)
     const time = new Date(now - 1000 * (streams.length - 1 - index)).toISOString()
-    const [at, byTime, state] = await world.sql(companyId, async (sql) => [
-      await readMoment(sql, companyId, { position: index + 1 }),
-      await readMoment(sql, companyId, { time }),
-      await readState(sql, companyId, index + 2, { first: 100 }),
-    ])
-    expect(at.size).toBe(index + 2)
-    expect(byTime.size).toBe(index + 2)
+    expect(await moment(companyId, { position: index + 1 })).toMatchObject({ size: index + 2 })
+    expect(await moment(companyId, { time })).toMatchObject({ size: index + 2 })
+    const state = await stateAt(companyId, index + 2, { first: 100 })
     expect(new Map(state.records.map((one) => [one.stream, one.position]))).toEqual(expected)
   }
+  expect(await moment(companyId, { time: '2029-01-01T00:00:00Z' })).toMatchObject({ size: 0, checkpoint: null })
+  expect(await moment(companyId, { position: 7 })).toBeUndefined()
+  await expect(moment(companyId, {})).rejects.toMatchObject({ code: 'BAD_USER_INPUT' })
+  const first = await stateAt(companyId, 7, { first: 2 })
+  expect(first).toMatchObject({ records: [{ stream: 'code' }, { stream: 'config' }], hasMore: true })
+  const rest = await stateAt(companyId, 7, { first: 2, after: 'config' })
+  expect(rest).toMatchObject({ records: [{ stream: 'environment' }, { stream: 'profile' }], hasMore: false })
+  const moments = [2, 7, 1].map((size) => ({ companyId, size }))
   await world.sql(companyId, async (sql) => {
-    expect((await readMoment(sql, companyId, { time: '2029-01-01T00:00:00Z' })).size).toBe(0)
-    expect(await missingStreams(sql, companyId, 2, ['config', 'code', 'never'])).toEqual(['config', 'never'])
-    const first = await readState(sql, companyId, 7, { first: 2 })
-    expect(first).toMatchObject({ records: [{ stream: 'code' }, { stream: 'config' }], hasMore: true })
-    const rest = await readState(sql, companyId, 7, { first: 2, after: 'config' })
-    expect(rest).toMatchObject({ records: [{ stream: 'environment' }, { stream: 'profile' }], hasMore: false })
-    await expect(readMoment(sql, companyId, { position: 7 })).rejects.toMatchObject({ code: 'NOT_FOUND' })
-    await expect(readMoment(sql, companyId, {})).rejects.toMatchObject({ code: 'BAD_USER_INPUT' })
+    const missing = await missingStreams(sql, moments, ['config', 'code', 'never'])
+    expect(missing.map((one) => one.missing)).toEqual([['config', 'never'], ['never'], ['config', 'code', 'never']])
+    const states = await readStates(sql, moments, { first: 100 })
+    expect(states.map(({ records }) => records.length)).toEqual([2, 4, 1])
   })
 })
+
+const moment = (companyId: CompanyId, at: Moment) =>
+  world.sql(companyId, async (sql) => (await readMoments(sql, [companyId], at))[0])
+const stateAt = (companyId: CompanyId, size: number, page: { first: number; after?: string }) =>
+  world.sql(companyId, async (sql) => (await readStates(sql, [{ companyId, size }], page))[0]!)
 
 const schema = {
   type: 'object',

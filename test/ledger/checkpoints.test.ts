@@ -8,6 +8,8 @@ import { createCheckpointFollower } from '../../ledger/checkpoints/follow.ts'
 import { readCheckpoints } from '../../ledger/checkpoints/read.ts'
 import { createCheckpointSigner, type CheckpointSigner } from '../../ledger/checkpoints/signer.ts'
 import { catalogSignerState, fileSignerState, type SignerState } from '../../ledger/checkpoints/signer-state.ts'
+import { tileReader } from '../../ledger/checkpoints/tiles.ts'
+import { inclusionProofFromTiles } from '../../ledger/tile-math.ts'
 import { treeHash, verifyConsistency, verifyInclusion } from '../../ledger/merkle.ts'
 import { openCheckpoint, readCheckpoint } from '../../ledger/proof/checkpoint.ts'
 import { parseKeyring } from '../../ledger/proof/keyring.ts'
@@ -83,42 +85,66 @@ test('proofs for every kind of index and pair of sizes verify, across tiles that
   for (const size of sizes) {
     const root = treeHash(leaves.slice(0, size))
     for (const index of [0, 1, 127, 255, 256, 300, size - 1].filter((one) => one < size)) {
-      const proof = await proofs.inclusionProof(companyId, index, size)
+      const proof = await world.sql(companyId, (sql) =>
+        inclusionProofFromTiles(index, size, tileReader(sql, companyId)),
+      )
       expect(verifyInclusion({ index, size, leaf: leaves[index]!, proof, root })).toBe(true)
     }
     for (const size2 of sizes.filter((one) => one >= size)) {
-      const proof = await proofs.consistencyProof(companyId, size, size2)
+      const [proof] = await proofs.consistencyProofs([companyId], { from: size, to: size2 })
       const root2 = treeHash(leaves.slice(0, size2))
-      expect(verifyConsistency({ size1: size, size2, root1: root, root2, proof })).toBe(true)
+      expect(verifyConsistency({ size1: size, size2, root1: root, root2, proof: proof as Uint8Array[] })).toBe(true)
     }
   }
-  await expect(proofs.inclusionProof(companyId, 700, 700)).rejects.toMatchObject({ code: 'BAD_USER_INPUT' })
-  await expect(proofs.inclusionProof(companyId, 0, 701)).rejects.toMatchObject({ code: 'NOT_FOUND' })
+  await expect(proofs.consistencyProofs([companyId], { from: 2, to: 1 })).rejects.toMatchObject({
+    code: 'BAD_USER_INPUT',
+  })
+  await expect(proofs.consistencyProofs([companyId], { from: 0, to: 1 })).rejects.toMatchObject({
+    code: 'BAD_USER_INPUT',
+  })
+  expect(await proofs.consistencyProofs([companyId], { from: 1, to: 701 })).toMatchObject([{ code: 'NOT_FOUND' }])
 })
 
-test('a proof in a ledger of 70,000 records takes at most five statements', async () => {
+test('a proof in a ledger of 70,000 records takes two statements, and fifty proofs in two ledgers take two a shard', async () => {
   const companyId = await world.company()
   await grow(companyId, 69_999)
   await signer.sign(companyId)
   let statements = 0
   const scope = { onStatement: () => (statements += 1) }
-  const proof = await proofs.recordProof(companyId, 12_345, scope)
-  expect(statements).toBeLessThanOrEqual(5)
-  expect(verifyTlogProof(proof!, [parseVkey(keyring.vkey(`test/${companyId}`))!])).toMatchObject({
+  const [proof] = await proofs.recordProofs([{ companyId, position: 12_345 }], scope)
+  expect(statements).toBe(2)
+  expect(verifyTlogProof(proof as string, [parseVkey(keyring.vkey(`test/${companyId}`))!])).toMatchObject({
     kind: 'verified',
     index: 12_345,
   })
   statements = 0
-  await proofs.consistencyProof(companyId, 300, 69_000, scope)
-  expect(statements).toBeLessThanOrEqual(5)
+  await proofs.consistencyProofs([companyId], { from: 300, to: 69_000 }, scope)
+  expect(statements).toBe(2)
+  const small = await world.company()
+  await grow(small, 20)
+  await signer.sign(small)
+  statements = 0
+  const places = [
+    ...Array.from({ length: 40 }, (_, i) => ({ companyId, position: i * 1_700 })),
+    ...Array.from({ length: 10 }, (_, position) => ({ companyId: small, position })),
+  ]
+  const many = await proofs.recordProofs(places, scope)
+  expect(statements).toBeLessThanOrEqual(2 * new Set([companyId, small].map((id) => world.store.shardOf(id))).size)
+  for (const [index, text] of many.entries()) {
+    const { companyId: id, position } = places[index]!
+    expect(verifyTlogProof(text as string, [parseVkey(keyring.vkey(`test/${id}`))!])).toMatchObject({
+      kind: 'verified',
+      index: position,
+    })
+  }
   expect((await verifyStored({ ...world, keyring }, companyId)).firstBreak).toBeNull()
 })
 
 test('a record that no checkpoint covers yet gets one with its proof; one that does not exist gets none', async () => {
   const companyId = await world.company()
-  const proof = await proofs.recordProof(companyId, 0)
-  expect(verifyTlogProof(proof!, [parseVkey(keyring.vkey(`test/${companyId}`))!]).kind).toBe('verified')
-  expect(await proofs.recordProof(companyId, 1)).toBeNull()
+  const [proof, none] = await proofs.recordProofs([0, 1].map((position) => ({ companyId, position })))
+  expect(verifyTlogProof(proof as string, [parseVkey(keyring.vkey(`test/${companyId}`))!]).kind).toBe('verified')
+  expect(none).toBeNull()
 })
 
 describe('a tree that was put back or forked is not signed', () => {

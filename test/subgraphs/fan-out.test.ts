@@ -72,6 +72,28 @@ test('twenty companies with their sectors, last three records and webhooks: a st
   expect(Object.keys(totals).sort()).toEqual(['companies', 'ops', 'records'])
 })
 
+test('fifty records with their proofs, and twenty ledgers at a moment, take a few statements a shard', async () => {
+  for (const id of ['listed-00', 'listed-01']) {
+    const records = Array.from({ length: 25 }, (_, n) => ({ kind: 'n', source: 's', stream: `t/${n}`, data: { n } }))
+    await world.ledger.append(parseCompanyId(id), { records })
+    await world.checkpoints.sign(parseCompanyId(id))
+  }
+  const proofs = `{ companies(first: 2) { nodes { ledger { records(last: 25) { nodes { proof } }
+    consistencyProof(from: 1, to: 4) } } } }`
+  const proven = await federated(proofs)
+  expect(proven.errors).toBeUndefined()
+  const texts = JSON.stringify(proven.data).match(/c2sp.org\/tlog-proof@v1/g)
+  expect(texts).toHaveLength(50)
+  // The pages; entries and checkpoints; tiles; and the same two for consistency.
+  for (const count of Object.values(proven.totals['records'] ?? {})) expect(count).toBeLessThanOrEqual(5)
+
+  const moments = await federated(`{ companies(first: 20) { nodes { ledger {
+    asOf(position: 1) { size checkpoint { size } missing(required: ["t", "u"]) state { records { stream } } } } } } }`)
+  expect(moments.errors).toBeUndefined()
+  expect(JSON.stringify(moments.data).match(/"missing":\["u"\]/g)).toHaveLength(20)
+  for (const count of Object.values(moments.totals['records'] ?? {})) expect(count).toBe(3)
+})
+
 const relationships = `{ company(id: "${hub}") { relationships(first: 50, orderBy: RATING) { nodes {
   rating buyer { name sector { name } } seller { name sector { name } }
 } } } }`
