@@ -54,10 +54,10 @@ export const readRecord: WorkersDeps['readRecord'] = async (sql, companyId, posi
 export function disableWebhook(ledger: Ledger, webhooks: Webhooks): WorkersDeps['disableWebhook'] {
   return async (companyId, webhookId, reason) => {
     await ledger.change(companyId, async (tx) => {
-      const webhook = await webhooks.setEnabled(tx, companyId, webhookId, false, reason)
+      const { was } = await webhooks.setEnabled(tx, companyId, webhookId, false, reason)
       const data = { webhook: webhookId, reason }
       const record = { kind: 'webhook.disabled', source: ownSource, stream: `webhook/${webhookId}`, data }
-      return { value: undefined, records: webhook === undefined ? [] : [record] }
+      return { value: undefined, records: was ? [record] : [] }
     })
   }
 }

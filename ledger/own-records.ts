@@ -16,7 +16,10 @@ const ownKinds = new Set([
   'user.removed',
   'user.updated',
   'webhook.created',
+  'webhook.deleted',
   'webhook.disabled',
+  'webhook.enabled',
+  'webhook.rotated',
 ])
 
 export function isOwnKind(kind: string): boolean {

@@ -28,19 +28,22 @@ export async function logDelivery(tx: ShardTx, attempt: Omit<DeliveryAttempt, 'a
       set at = clock_timestamp(), status = excluded.status, error = excluded.error, duration_ms = excluded.duration_ms`
 }
 
-/** Newest first. Index: webhook_deliveries_by_time. */
+/** The newest of many webhooks, newest first. One statement; index: webhook_deliveries_by_time, once a webhook. */
 export async function readDeliveries(
   sql: ShardSql,
-  companyId: CompanyId,
-  webhookId: string,
-  first: number,
+  webhooks: readonly { readonly companyId: CompanyId; readonly webhookId: string; readonly first: number }[],
 ): Promise<DeliveryAttempt[]> {
   return sql<DeliveryAttempt[]>`
-    select company_id as "companyId", webhook_id as "webhookId", position, attempt,
-      to_char(at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as at, status, error, duration_ms as "durationMs"
-    from webhook_deliveries
-    where company_id = ${companyId} and webhook_id = ${webhookId}
-    order by webhook_deliveries.at desc limit ${first}`
+    select d.company_id as "companyId", d.webhook_id as "webhookId", d.position, d.attempt,
+      to_char(d.at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as at, d.status, d.error,
+      d.duration_ms as "durationMs"
+    from unnest(${webhooks.map(({ companyId }) => companyId)}::text[], ${webhooks.map(({ webhookId }) => webhookId)}::text[],
+        ${webhooks.map(({ first }) => first)}::integer[]) as w (company_id, webhook_id, first),
+      lateral (
+        select * from webhook_deliveries
+        where company_id = w.company_id and webhook_id = w.webhook_id order by at desc limit w.first
+      ) d
+    order by d.company_id, d.webhook_id, d.at desc`
 }
 
 /** Deletes all but the newest attempts of the webhook. */

@@ -42,14 +42,14 @@ export interface Webhooks {
   ): Promise<{ webhook: Webhook; secret: string }>
   /** A new secret; the old one signs beside it for a day. @throws AppError NOT_FOUND */
   rotateSecret(tx: ShardTx, companyId: CompanyId, webhookId: string): Promise<{ webhook: Webhook; secret: string }>
-  /** `reason` where it was not the owner. Undefined where it is so already. @throws AppError NOT_FOUND */
+  /** `reason` where it was not the owner; `was`: whether it was enabled before. @throws AppError NOT_FOUND */
   setEnabled(
     tx: ShardTx,
     companyId: CompanyId,
     webhookId: string,
     enabled: boolean,
     reason?: string,
-  ): Promise<Webhook | undefined>
+  ): Promise<{ webhook: Webhook; was: boolean }>
   /** With its delivery log. @throws AppError NOT_FOUND */
   remove(tx: ShardTx, companyId: CompanyId, webhookId: string): Promise<void>
   /** What a delivery needs; undefined where the webhook is gone. Secrets: the current first. */
@@ -114,15 +114,16 @@ export function createWebhooks({ wrapper, allowPrivate, clock = systemClock }: W
     },
     async setEnabled(tx, companyId, webhookId, enabled, reason) {
       const [row] = await tx<(Row & { was: boolean })[]>`
-        update webhooks w set enabled = ${enabled}, disabled_reason = ${enabled ? null : (reason ?? null)}
+        update webhooks w set enabled = ${enabled},
+          disabled_reason = case when ${enabled} then null when old.was then ${reason ?? null} else disabled_reason end
         from (
           select webhook_id, enabled as was from webhooks
           where company_id = ${companyId} and webhook_id = ${webhookId} for update
         ) old
         where w.company_id = ${companyId} and w.webhook_id = old.webhook_id
         returning old.was, ${columns(tx, 'w.')}`
-      const webhook = required(row && webhookOf(row))
-      return row?.was === enabled ? undefined : webhook
+      if (row === undefined) throw notFound()
+      return { webhook: webhookOf(row), was: row.was }
     },
     async remove(tx, companyId, webhookId) {
       if (!(await (await commandRows()).deleteWebhook(tx, companyId, webhookId))) throw notFound()

@@ -55,6 +55,32 @@ export interface MutationCreateWebhookArgs {
   input: CreateWebhookInput
 }
 
+export interface MutationSetWebhookEnabledArgs {
+  id: string
+  enabled: boolean
+}
+
+export interface MutationRotateWebhookSecretArgs {
+  id: string
+}
+
+export interface MutationDeleteWebhookArgs {
+  id: string
+}
+
+export interface MutationRedriveJobArgs {
+  id: string
+}
+
+export interface MutationDiscardJobArgs {
+  id: string
+}
+
+export interface MutationRedriveJobsArgs {
+  queue: QueueClass
+  limit: number | null
+}
+
 export interface MutationCreateApiKeyArgs {
   input: CreateApiKeyInput
 }
@@ -124,6 +150,10 @@ export interface SubscriptionJobChangedArgs {
   id: string
 }
 
+export interface WebhookDeliveriesArgs {
+  first: number | null
+}
+
 export interface Objects {
   ApiKey: unknown
   Company: unknown
@@ -140,6 +170,7 @@ export interface Objects {
   Shard: unknown
   StreamTicket: unknown
   Webhook: unknown
+  WebhookDelivery: unknown
 }
 
 export interface Resolvers<Context, O extends Objects> {
@@ -211,6 +242,12 @@ export interface Resolvers<Context, O extends Objects> {
     verifyLedger: Resolver<unknown, MutationVerifyLedgerArgs, Context, O['Job']>
     exportLedger: Resolver<unknown, MutationExportLedgerArgs, Context, O['Job']>
     createWebhook: Resolver<unknown, MutationCreateWebhookArgs, Context, O['CreateWebhookPayload']>
+    setWebhookEnabled: Resolver<unknown, MutationSetWebhookEnabledArgs, Context, O['Webhook']>
+    rotateWebhookSecret: Resolver<unknown, MutationRotateWebhookSecretArgs, Context, O['CreateWebhookPayload']>
+    deleteWebhook: Resolver<unknown, MutationDeleteWebhookArgs, Context, boolean>
+    redriveJob: Resolver<unknown, MutationRedriveJobArgs, Context, O['Job']>
+    discardJob: Resolver<unknown, MutationDiscardJobArgs, Context, boolean>
+    redriveJobs: Resolver<unknown, MutationRedriveJobsArgs, Context, number>
     createStreamTicket: Resolver<unknown, Record<string, never>, Context, O['StreamTicket']>
     createApiKey: Resolver<unknown, MutationCreateApiKeyArgs, Context, O['CreateApiKeyPayload']>
     revokeApiKey: Resolver<unknown, MutationRevokeApiKeyArgs, Context, boolean>
@@ -288,6 +325,16 @@ export interface Resolvers<Context, O extends Objects> {
     url?: Resolver<O['Webhook'], Record<string, never>, Context, string>
     kinds?: Resolver<O['Webhook'], Record<string, never>, Context, readonly string[]>
     enabled?: Resolver<O['Webhook'], Record<string, never>, Context, boolean>
+    disabledReason?: Resolver<O['Webhook'], Record<string, never>, Context, string | null>
     createdAt?: Resolver<O['Webhook'], Record<string, never>, Context, string>
+    deliveries?: Resolver<O['Webhook'], WebhookDeliveriesArgs, Context, readonly O['WebhookDelivery'][]>
+  }
+  WebhookDelivery?: {
+    position?: Resolver<O['WebhookDelivery'], Record<string, never>, Context, number>
+    attempt?: Resolver<O['WebhookDelivery'], Record<string, never>, Context, number>
+    at?: Resolver<O['WebhookDelivery'], Record<string, never>, Context, string>
+    status?: Resolver<O['WebhookDelivery'], Record<string, never>, Context, number | null>
+    error?: Resolver<O['WebhookDelivery'], Record<string, never>, Context, string | null>
+    durationMs?: Resolver<O['WebhookDelivery'], Record<string, never>, Context, number>
   }
 }

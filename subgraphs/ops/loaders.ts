@@ -2,6 +2,7 @@ import { AppError } from '../../core/errors.ts'
 import { type CompanyId, parseCompanyId } from '../../core/ids.ts'
 import { createShardLoader } from '../../loaders/keyed.ts'
 import type { LoaderFactory } from '../../loaders/registry.ts'
+import { type DeliveryAttempt, readDeliveries } from '../../webhooks/delivery-log.ts'
 import { readWebhooks, type Webhook } from '../../webhooks/webhooks.ts'
 
 export const webhooksOf: LoaderFactory<CompanyId, readonly Webhook[]> = (context) =>
@@ -9,6 +10,27 @@ export const webhooksOf: LoaderFactory<CompanyId, readonly Webhook[]> = (context
     companyOf: (id) => id,
     textOf: (id) => id,
     load: readWebhooks,
+    missing: [],
+  })
+
+export interface WantedDeliveries {
+  readonly companyId: CompanyId
+  readonly webhookId: string
+  readonly first: number
+}
+
+const deliveriesText = ({ webhookId, first }: WantedDeliveries): string => `${webhookId} ${first}`
+
+export const webhookDeliveries: LoaderFactory<WantedDeliveries, readonly DeliveryAttempt[]> = (context) =>
+  createShardLoader<WantedDeliveries, readonly DeliveryAttempt[]>(context, {
+    companyOf: ({ companyId }) => companyId,
+    textOf: deliveriesText,
+    load: async (sql, wanted) => {
+      const byWebhook = Map.groupBy(await readDeliveries(sql, wanted), ({ webhookId }) => webhookId)
+      return new Map(
+        wanted.map((one) => [deliveriesText(one), (byWebhook.get(one.webhookId) ?? []).slice(0, one.first)]),
+      )
+    },
     missing: [],
   })
 

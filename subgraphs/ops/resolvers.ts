@@ -12,7 +12,6 @@ import type { Jobs, QueueCounts } from '../../jobs/jobs.ts'
 import type { QueueClass as JobClass } from '../../jobs/queues.ts'
 import { type ConsumerLag, type FeedLag, feedLags } from '../../ledger/feed-lag.ts'
 import type { Ledger } from '../../ledger/ledger.ts'
-import { lockCompany } from '../../network/lock-company.ts'
 import type { JobState, Objects, QueueClass, Resolvers } from '../../schema/generated/ops.ts'
 import type { PoolStats } from '../../store/pool/pool.ts'
 import type { Move } from '../../store/move/move-row.ts'
@@ -21,10 +20,12 @@ import type { Store } from '../../store/store.ts'
 import type { Webhook, Webhooks } from '../../webhooks/webhooks.ts'
 import type { SubgraphContext } from '../context.ts'
 import { createApiKeys } from './api-keys.ts'
+import { createDeadLetterMutations } from './dead-letters.ts'
+import { createWebhookResolvers } from './webhooks.ts'
+import type { DeliveryAttempt } from '../../webhooks/delivery-log.ts'
 import { createMoveResolvers, type ShardOperations } from './moves.ts'
-import { parseWebhookId, webhookId, webhooksOf } from './loaders.ts'
+import { webhooksOf } from './loaders.ts'
 import { type ReplicaHealth, readShards, type ShardHealth } from './shards.ts'
-import { ownSource } from '../../ledger/own-records.ts'
 
 interface OpsObjects extends Objects {
   ApiKey: KeyInfo
@@ -42,6 +43,7 @@ interface OpsObjects extends Objects {
   Shard: ShardHealth
   StreamTicket: { ticket: string; expiresAt: string }
   Webhook: Webhook
+  WebhookDelivery: DeliveryAttempt
 }
 
 export function createOpsResolvers(deps: {
@@ -57,6 +59,7 @@ export function createOpsResolvers(deps: {
 }): Resolvers<SubgraphContext, OpsObjects> {
   const { store, ledger, jobs, jobFollower, webhooks, tickets } = deps
   const apiKeys = createApiKeys({ keys: deps.keys, store })
+  const hooks = createWebhookResolvers({ ledger, webhooks })
   const moving = createMoveResolvers({ store, jobs, logger: deps.logger, ...deps.shards })
 
   function submit(
@@ -123,24 +126,8 @@ export function createOpsResolvers(deps: {
         }),
       exportLedger: (_, { companyId, private: withPrivate }, context) =>
         submit(context, companyId, 'exportLedger', { private: withPrivate }),
-      createWebhook: async (_, { input }, context) => {
-        const companyId = parseCompanyId(input.companyId)
-        authorize(context.principal, 'webhook.write', companyId)
-        const { value, position } = await ledger.change(
-          companyId,
-          async (tx) => {
-            await lockCompany(tx, companyId)
-            const made = await webhooks.create(tx, { companyId, url: input.url, kinds: input.kinds ?? [] })
-            const { id, url, kinds } = made.webhook
-            const data = { webhook: id, url, kinds: [...kinds] }
-            const record = { kind: 'webhook.created', source: ownSource, stream: `webhook/${id}`, data }
-            return { value: made, records: [{ ...record, actor: context.actor }] }
-          },
-          context.scope,
-        )
-        context.wrote(position)
-        return value
-      },
+      ...hooks.mutation,
+      ...createDeadLetterMutations(jobs),
       createStreamTicket: async (_, _args, { principal }) => {
         const { ticket, expiresAt } = await tickets.issue(principal)
         return { ticket, expiresAt: expiresAt.toISOString() }
@@ -190,14 +177,7 @@ export function createOpsResolvers(deps: {
         return loaders.get(webhooksOf).load(id)
       },
     },
-    Webhook: {
-      __resolveReference: async (reference, { principal, loaders }) => {
-        const { companyId, id } = parseWebhookId(String(reference['id']))
-        authorize(principal, 'webhook.read', companyId)
-        return (await loaders.get(webhooksOf).load(companyId)).find((webhook) => webhook.id === id) ?? null
-      },
-      id: webhookId,
-    },
+    Webhook: hooks.Webhook,
   }
 }
 

@@ -93,6 +93,25 @@ test('a job is submitted, seen by its company and by administrators, and by nobo
   expect(await submitAs('moveCompany', '{ move: 1 }')).toEqual(['BAD_USER_INPUT'])
 })
 
+test('jobs that failed for good are for their company and administrators to redrive or discard, and for nobody else', async () => {
+  const ask = world.inProcess
+  const submit = `mutation { submitJob(input: { name: "verifyLedger", companyId: "owner-4" }) { id } }`
+  const { id } = (await ask('ops', submit)).data['submitJob'] as unknown as { id: string }
+  const redrive = `mutation ($id: ID!) { redriveJob(id: $id) { id } }`
+  const discard = `mutation ($id: ID!) { discardJob(id: $id) }`
+  for (const mutation of [redrive, discard]) {
+    const codes = async (of: string, as = admin) => (await ask('ops', mutation, { variables: { id: of }, as })).codes
+    // It waits for its first try.
+    expect(await codes(id, companyKey('owner-4'))).toEqual(['INVALID_TRANSITION'])
+    expect(await codes(id)).toEqual(['INVALID_TRANSITION'])
+    expect(await codes(id, companyKey('owner-3'))).toEqual(['NOT_FOUND'])
+    expect(await codes('normal.nothing')).toEqual(['NOT_FOUND'])
+  }
+  const all = `mutation { redriveJobs(queue: NORMAL) }`
+  expect((await ask('ops', all)).data).toEqual({ redriveJobs: 0 })
+  expect((await ask('ops', all, { as: companyKey('owner-4') })).codes).toEqual(['FORBIDDEN'])
+})
+
 test('administrators see every shard with its buckets, and which of them is down', async () => {
   const query = `{ shards { name region healthy buckets overrides replicas { name healthy lagMs pool { inUse } } } }`
   const healthy = (await world.inProcess('ops', query)).data['shards'] as unknown as { buckets: number }[]
@@ -108,6 +127,10 @@ test('administrators see every shard with its buckets, and which of them is down
     expect(down.filter((shard) => !shard.healthy)).toHaveLength(1)
   } finally {
     await cable.mend()
+    // The pool finds out by itself; until then it refuses, which other tests would trip over.
+    await expect
+      .poll(async () => (await world.inProcess('ops', query)).data['shards'], { timeout: 10_000 })
+      .toEqual([expect.objectContaining({ healthy: true }), expect.objectContaining({ healthy: true })])
   }
   expect((await world.inProcess('ops', query, { as: companyKey('owner-1') })).codes).toEqual(['FORBIDDEN'])
 })

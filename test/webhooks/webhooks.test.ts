@@ -71,9 +71,10 @@ describe('a webhook', () => {
     const { webhook } = await create(company)
     const set = (enabled: boolean, reason?: string) =>
       change(company, (tx) => webhooks.setEnabled(tx, company, webhook.id, enabled, reason))
-    expect(await set(false, 'gone')).toMatchObject({ enabled: false, disabledReason: 'gone' })
-    expect(await set(false, 'gone')).toBe(undefined)
-    expect(await set(true)).toMatchObject({ enabled: true, disabledReason: null })
+    const gone = { enabled: false, disabledReason: 'gone' }
+    expect(await set(false, 'gone')).toMatchObject({ was: true, webhook: gone })
+    expect(await set(false)).toMatchObject({ was: false, webhook: gone })
+    expect(await set(true)).toMatchObject({ was: false, webhook: { enabled: true, disabledReason: null } })
   })
 
   test('of another company is not found', async () => {

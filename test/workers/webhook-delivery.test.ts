@@ -84,7 +84,7 @@ describe.skipIf(redis === null)('webhooks', () => {
     relay.nudge(store.shardOf(companyId))
   }
   const log = (companyId: CompanyId, webhookId: string) =>
-    store.onPrimary(store.shardOf(companyId), (sql) => readDeliveries(sql, companyId, webhookId, 50))
+    store.onPrimary(store.shardOf(companyId), (sql) => readDeliveries(sql, [{ companyId, webhookId, first: 50 }]))
   const ids = (calls: readonly ReceivedCall[]): string[] =>
     calls.map((call) => String(call.headers['webhook-id'])).toSorted()
 
