@@ -19,12 +19,7 @@ import { createFollower } from '../events/follow.ts'
 import { createOutsideFeed } from '../events/outside-feed.ts'
 import { createPostgresBus } from '../events/postgres-bus.ts'
 import { createRedisBus } from '../events/redis-bus.ts'
-import { createFederatedGateway } from '../gateway/executor/gateway.ts'
-import { createSharing } from '../gateway/executor/sharing.ts'
 import type { Readiness } from '../gateway/http/health.ts'
-import { createGatewayServer } from '../gateway/server.ts'
-import { measured } from '../gateway/transport/measured.ts'
-import { createRoute } from '../gateway/transport/route.ts'
 import { announceJob, createJobFollower } from '../jobs/follow-job.ts'
 import { createJobs } from '../jobs/jobs.ts'
 import { createCheckpointFollower } from '../ledger/checkpoints/follow.ts'
@@ -53,21 +48,19 @@ import { createCompanyMover } from '../workers/company-mover.ts'
 import { createExportSweeper } from '../workers/export-sweeper.ts'
 import { createWorkers } from '../workers/create-workers.ts'
 import { type Config, keysDirectory, roles } from './config.ts'
+import { composeEdge, composeStatus, type EdgeParts } from './edge.ts'
+import { composeFederation } from './federation.ts'
 import { createImportTarget } from './import/ledger-target.ts'
 import type { ImportTarget } from './import/run-import.ts'
 import { newWrappingKey, storedSecret, wrappingKeyBytes } from './secrets.ts'
 import { openSigning, type Signing } from './signing.ts'
 import { openServers, type Servers } from './servers.ts'
 import { composeShards } from './shards.ts'
-import { supergraphSource } from './supergraph.ts'
-import { followKeyPair, readKeyPair } from './tls.ts'
 import { addFeedMetrics } from './metrics/feed-metrics.ts'
-import { addGatewayMetrics, addSubgraphRetries } from './metrics/gateway-metrics.ts'
 import { addJobMetrics } from './metrics/job-metrics.ts'
 import { createMetricsRegistry, type MetricsRegistry } from './metrics/registry.ts'
 import { addSigningMetrics } from './metrics/signing-metrics.ts'
 import { addStoreMetrics } from './metrics/store-metrics.ts'
-import { startStatusServer } from './status-server.ts'
 import {
   allReady,
   dataReadiness,
@@ -278,62 +271,33 @@ export async function compose(deps: ComposeDeps): Promise<App> {
   if (config.roles.has('gateway')) {
     const ours = config.supergraph === undefined
     const principals = createPrincipalSigner({ privateKey: await principalKey() })
-    const sharing = createSharing({ queries: true, reads: true })
-    const retried = addSubgraphRetries(metrics)
-    const route = use(
-      createRoute({
-        local: ours ? subgraphs : {},
-        urls: Object.fromEntries(config.subgraphUrls),
-        urlOf: (subgraph) => gateway.urlOf(subgraph),
-        http: (subgraph) => ({
-          sharing,
-          onRetry: () => retried({ subgraph }),
-          ...(ours ? { authorize: async ({ principal }) => `Bearer ${await principals.sign(principal)}` } : {}),
-        }),
+    const federation = use(
+      composeFederation({
+        config,
+        logger,
+        metrics,
+        ...(ours
+          ? { local: subgraphs, authorize: async ({ principal }) => `Bearer ${await principals.sign(principal)}` }
+          : {}),
       }),
     )
-    const gateway = createFederatedGateway({
-      supergraph: supergraphSource(config, logger),
-      executor: measured(route.execute, metrics),
-      sharing,
-      // Plans tell how a network is built: in production only administrators see them.
-      explain: ({ principal }) => config.debugExtensions && (!config.production || principal.kind === 'admin'),
-      logger,
-    })
     const cache = use(
       redis === undefined ? createMemoryAnswerCache() : createRedisAnswerCache({ redis, prefix, logger }),
     )
     const alone = createMemoryRateLimiter()
     const limiter = redis === undefined ? alone : createRedisRateLimiter({ redis, prefix, fallback: alone, logger })
-    const tls = config.tls === undefined ? undefined : await readKeyPair(config.tls)
-    const server = use(
-      createGatewayServer({
-        gateway,
-        authenticator: keys,
-        tickets,
-        ...(ours ? { caching: { cache, changes, epoch: () => store.epoch() } } : {}),
-        feed: createOutsideFeed({ store, changes, logger, readPage }),
-        openExport: (id) => exportReader.open(id),
-        readPublished: (companyId, path) => readPublished(store, companyId, path),
-        checkReady,
-        metrics,
-        metricsPage: { page: metrics, token: config.metricsToken },
-        logger,
-        host: config.host,
-        port: config.port,
-        ...(tls === undefined ? {} : { tls }),
-        development: !config.production,
-        debugExtensions: config.debugExtensions,
-        corsOrigins: config.corsOrigins,
-        rates: { limiter, rates: config.rates },
-        passForeignErrors: !ours,
-      }),
-    )
-    if (config.tls !== undefined) {
-      stack.use(followKeyPair({ files: config.tls, replace: (pair) => server.replaceKeyPair(pair), logger }))
+    const parts: EdgeParts = {
+      authenticator: keys,
+      tickets,
+      ...(ours ? { caching: { cache, changes, epoch: () => store.epoch() } } : {}),
+      feed: createOutsideFeed({ store, changes, logger, readPage }),
+      openExport: (id) => exportReader.open(id),
+      readPublished: (companyId, path) => readPublished(store, companyId, path),
+      checkReady,
+      limiter,
     }
-    readyChecks.push(async () => gatewayReadiness({ gateway, cache }))
-    addGatewayMetrics(metrics, { server, route, sharing })
+    const server = await composeEdge({ config, logger, metrics, federation, parts }, stack)
+    readyChecks.push(async () => gatewayReadiness({ gateway: federation.gateway, cache }))
     const { adminApiKey } = config
     if (adminApiKey !== undefined) await ensureAdminKey({ catalog: store.catalog, adminApiKey })
     urls.push((await server.listen()).url)
@@ -349,20 +313,7 @@ export async function compose(deps: ComposeDeps): Promise<App> {
       urls.push(use(served).url)
     }
   }
-  let statusUrl: string | undefined
-  if (config.statusPort !== undefined) {
-    const status = await startStatusServer({
-      host: config.host,
-      port: config.statusPort,
-      checkReady,
-      metrics,
-      metricsToken: config.metricsToken,
-      authenticator: keys,
-      logger,
-    })
-    statusUrl = use(status).url
-    out.write(`status ${statusUrl}\n`)
-  }
+  const statusUrl = await composeStatus({ config, logger, out, metrics, authenticator: keys, checkReady }, stack)
   await servers.announce(urls[0])
   // Who listens on nothing else is ready there.
   if (urls.length === 0 && statusUrl !== undefined) urls.push(`${statusUrl}/health/ready`)

@@ -48,6 +48,8 @@ export const environment = {
   REDIS_URL: z.string().optional(),
   SUBGRAPH_URLS: z.string().optional(),
   SUPERGRAPH: z.string().optional(),
+  SUBGRAPH_HEADERS: list.optional(),
+  ACCESS: z.enum(['keys', 'open']).default('keys'),
   APOLLO_KEY: z.string().optional(),
   APOLLO_GRAPH_REF: z.string().optional(),
   APOLLO_UPLINK_ENDPOINTS: list.optional(),
@@ -94,6 +96,10 @@ export interface Config {
   readonly subgraphUrls: ReadonlyMap<string, string>
   /** A file, an http(s) URL or `uplink`; absent for our own. */
   readonly supergraph: string | undefined
+  /** Names, in lower case, of the client's headers that the subgraphs of that supergraph get to see. */
+  readonly subgraphHeaders: readonly string[]
+  /** `open`: that supergraph is served to everybody without keys, and nothing of ours is: no databases, no other role. */
+  readonly access: 'keys' | 'open'
   readonly uplink: {
     readonly key: string | undefined
     readonly graphRef: string | undefined
@@ -136,7 +142,7 @@ export function readConfig(argv: readonly string[] = [], env: NodeJS.ProcessEnv 
     metricsToken: values.METRICS_TOKEN,
     dataDir: resolve(values.DATA_DIR),
     production,
-    roles: parseRoles(values.ROLES),
+    roles: parseAccess(values, parseRoles(values.ROLES)),
     deployment: values.DEPLOYMENT,
     external: parseExternal(values),
     embeddedShards: values.EMBEDDED_SHARDS,
@@ -144,6 +150,8 @@ export function readConfig(argv: readonly string[] = [], env: NodeJS.ProcessEnv 
     redisUrl: values.REDIS_URL,
     subgraphUrls: parseSubgraphUrls(values.SUBGRAPH_URLS ?? ''),
     supergraph: values.SUPERGRAPH,
+    subgraphHeaders: parseSubgraphHeaders(values),
+    access: values.ACCESS,
     uplink: {
       key: values.APOLLO_KEY,
       graphRef: values.APOLLO_GRAPH_REF,
@@ -155,7 +163,7 @@ export function readConfig(argv: readonly string[] = [], env: NodeJS.ProcessEnv 
       checkpoint: values.CHECKPOINT_KEY,
       principalSigning: values.PRINCIPAL_SIGNING_KEY,
     },
-    demo: values.DEMO ?? values.SHARDS === undefined,
+    demo: values.ACCESS === 'keys' && (values.DEMO ?? values.SHARDS === undefined),
     debugExtensions: values.DEBUG_EXTENSIONS,
     pool: {
       profile: values.POOL_PROFILE ?? (values.SHARDS === undefined ? 'memory-constrained' : 'high-throughput'),
@@ -218,6 +226,54 @@ function parseRoles(names: readonly string[] | undefined): ReadonlySet<Role> {
   }
   return new Set(roles.filter((role) => names.includes(role)))
 }
+
+/** What is open to everybody is never our own data. @throws AppError CONFIG_INVALID */
+function parseAccess({ ACCESS, SUPERGRAPH, ROLES }: Environment, chosen: ReadonlySet<Role>): ReadonlySet<Role> {
+  if (ACCESS === 'keys') return chosen
+  if (SUPERGRAPH === undefined) {
+    throw new AppError(
+      'CONFIG_INVALID',
+      "ACCESS=open is for a SUPERGRAPH of your own. Ledgerway's own companies and records always need a key.",
+    )
+  }
+  if (ROLES !== undefined && (chosen.size > 1 || !chosen.has('gateway'))) {
+    throw new AppError('CONFIG_INVALID', 'ACCESS=open starts a gateway and nothing else: leave ROLES out.')
+  }
+  return new Set(['gateway'])
+}
+
+function parseSubgraphHeaders({ SUBGRAPH_HEADERS = [], SUPERGRAPH, ACCESS }: Environment): string[] {
+  const names = SUBGRAPH_HEADERS.map((name) => name.toLowerCase())
+  const refuse = (why: string): never => {
+    throw new AppError('CONFIG_INVALID', `SUBGRAPH_HEADERS: ${why}`)
+  }
+  if (names.length > 0 && SUPERGRAPH === undefined)
+    refuse('only the subgraphs of a SUPERGRAPH of your own get headers.')
+  for (const name of names) {
+    if (!/^[a-z0-9_-]{1,64}$/.test(name)) refuse('write names of headers, separated by commas.')
+    if (ofTheConnection.has(name)) refuse(`"${name}" belongs to the connection and is not passed on.`)
+    if (ACCESS === 'keys' && carriesKey.has(name)) {
+      refuse(`"${name}" carries the keys of this gateway, which are not for subgraphs.`)
+    }
+  }
+  return names
+}
+
+const carriesKey: ReadonlySet<string> = new Set(['authorization', 'x-api-key'])
+const ofTheConnection: ReadonlySet<string> = new Set([
+  'accept',
+  'accept-encoding',
+  'connection',
+  'content-length',
+  'content-type',
+  'expect',
+  'host',
+  'keep-alive',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+])
 
 const rateNames = { key: 'perKey', company: 'perCompany', everybody: 'everybody' } as const
 

@@ -1,7 +1,7 @@
+import { flushCompileCache } from 'node:module'
 import { join } from 'node:path'
-import { compose } from './compose.ts'
+import type { App, ComposeDeps } from './compose.ts'
 import { readConfig } from './config.ts'
-import { loadDemo } from './demo.ts'
 import { createLogger } from './logger.ts'
 import { plainMessage } from './plain-message.ts'
 
@@ -17,13 +17,22 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   })
 }
 
+/** What runs without our data is not made to load everything that works on it. */
+async function start(deps: ComposeDeps): Promise<Pick<App, 'urls'> & { data?: App['data'] } & AsyncDisposable> {
+  if (deps.config.access === 'open') return (await import('./open-gateway.ts')).composeOpenGateway(deps)
+  return (await import('./compose.ts')).compose(deps)
+}
+
 try {
   const config = readConfig(process.argv.slice(2))
   const logger = createLogger(config.logLevel)
   const out = process.stderr
-  await using app = await compose({ config, logger, out, signal: stop.signal })
+  await using app = await start({ config, logger, out, signal: stop.signal })
   for (const url of app.urls) process.stdout.write(`ready ${url}\n`)
-  if (config.demo && config.roles.has('workers')) {
+  // Else only an orderly end keeps what was compiled, and `npm start` halves its next start by it.
+  flushCompileCache()
+  if (app.data !== undefined && config.demo && config.roles.has('workers')) {
+    const { loadDemo } = await import('./demo.ts')
     const { store, importTarget: target } = app.data
     await loadDemo({
       store,

@@ -14,6 +14,7 @@ import type { Store } from '../store/store.ts'
 import type { Webhooks } from '../webhooks/webhooks.ts'
 import type { WorkersDeps } from '../workers/create-workers.ts'
 import { ownSource } from '../ledger/own-records.ts'
+import { supergraphHealth } from './federation.ts'
 
 /** Where one part's port meets another part's function. Nothing here decides anything. */
 
@@ -104,16 +105,12 @@ export async function dataReadiness({ store, changes }: { store: Store; changes:
 
 /** A gateway needs a supergraph besides. The cache it can do without. */
 export function gatewayReadiness({ gateway, cache }: { gateway: FederatedGateway; cache: AnswerCache }): Readiness {
-  const { refused, supergraphId } = gateway.health()
-  const loaded = supergraphId !== undefined
+  const supergraph = supergraphHealth(gateway)
   const cached = cache.healthy()
   return {
-    ready: loaded,
+    ready: supergraph.ok,
     parts: {
-      supergraph: {
-        ok: loaded,
-        ...(refused === undefined ? {} : { detail: 'a newer supergraph was refused; the last good one goes on' }),
-      },
+      supergraph,
       cache: { ok: cached, ...(cached ? {} : { detail: 'answers are not cached' }) },
     },
   }

@@ -12,13 +12,12 @@ import {
   ApolloServerPluginUsageReportingDisabled,
 } from '@apollo/server/plugin/disabled'
 import { type FormattedExecutionResult, OperationTypeNode } from 'graphql'
-import { unauthenticated } from '../access/rights.ts'
 import { AppError } from '../core/errors.ts'
 import type { Logger } from '../core/log.ts'
 import type { RequestContext } from '../core/request.ts'
 import type { AnswerCaching } from './answer-caching.ts'
 import { answerText } from './answer-text.ts'
-import { principalKey } from './credentials.ts'
+import { type Authenticator, mustBeKnown, principalKey } from './credentials.ts'
 import { onlyIntrospects, operationOf } from './documents.ts'
 import { type ErrorFormatter, retryAfterOf, statusOf } from './errors.ts'
 import type { FederatedGateway } from './executor/gateway.ts'
@@ -43,6 +42,7 @@ export interface Apollo {
 /** Apollo Server over the executor of query plans, with what the edge adds to every operation in plugins. */
 export function createApollo(deps: {
   gateway: Pick<FederatedGateway, 'gateway' | 'answer'>
+  authenticator: Pick<Authenticator, 'open'>
   schema: CurrentSchema
   caching: AnswerCaching | undefined
   ownWrites: OwnWrites
@@ -81,7 +81,8 @@ export function createApollo(deps: {
       error: (message) => logger.error({}, String(message)),
     },
     persistedQueries: { cache: createPersistedQueries() },
-    introspection: true,
+    // Where keys are asked for, whoever has one may see the schema.
+    introspection: deps.development || deps.authenticator.open !== true,
     includeStacktraceInErrorResponses: false,
     stopOnTerminationSignals: false,
     nodeEnv: 'production',
@@ -109,9 +110,7 @@ function operationPlugin(
       return {
         async didResolveOperation({ document, request, schema }) {
           const operation = operationOf(document, request.operationName)
-          if (context.principal.kind === 'anonymous' && !(development && onlyIntrospects(operation))) {
-            throw unauthenticated()
-          }
+          if (!(development && onlyIntrospects(operation))) mustBeKnown(context.principal, deps.authenticator)
           if (operation.operation === OperationTypeNode.SUBSCRIPTION) {
             throw new AppError(
               'BAD_REQUEST',

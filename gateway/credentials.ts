@@ -1,9 +1,25 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import type { KeyRing } from '../access/keys.ts'
+import { unauthenticated } from '../access/rights.ts'
 import { anonymous, type Principal } from '../core/request.ts'
 
 /** The part of the key ring that the edge needs. */
-export type Authenticator = Pick<KeyRing, 'authenticate' | 'valid' | 'onRevoked'>
+export interface Authenticator extends Pick<KeyRing, 'authenticate' | 'valid' | 'onRevoked'> {
+  /** Nobody needs a key, and none is looked at. Only where every subgraph is the operator's own and guards itself. */
+  readonly open?: boolean
+}
+
+export const openToAll: Authenticator = {
+  open: true,
+  authenticate: () => Promise.resolve(anonymous),
+  valid: () => true,
+  onRevoked: () => () => undefined,
+}
+
+/** @throws AppError UNAUTHENTICATED for whoever came without a key, unless all are welcome */
+export function mustBeKnown(principal: Principal, { open = false }: Pick<Authenticator, 'open'>): void {
+  if (principal.kind === 'anonymous' && !open) throw unauthenticated()
+}
 
 /** `authorization: Bearer KEY`, else `x-api-key: KEY`; undefined without either. */
 export function keyInHeaders(headers: IncomingHttpHeaders): string | undefined {
@@ -12,8 +28,12 @@ export function keyInHeaders(headers: IncomingHttpHeaders): string | undefined {
 
 /** The same in the payload of `connection_init`, whose names clients write as they like; `apiKey` too. */
 export function keyInPayload(payload: Readonly<Record<string, unknown>> | undefined): string | undefined {
-  const values = new Map(Object.entries(payload ?? {}).map(([name, value]) => [name.toLowerCase(), value]))
-  return bearer(values.get('authorization')) ?? text(values.get('x-api-key')) ?? text(values.get('apikey'))
+  const values = payloadByName(payload)
+  return bearer(values['authorization']) ?? text(values['x-api-key']) ?? text(values['apikey'])
+}
+
+export function payloadByName(payload: Readonly<Record<string, unknown>> | undefined): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(payload ?? {}).map(([name, value]) => [name.toLowerCase(), value]))
 }
 
 /** Nobody without a key; an error with one that is not valid. @throws AppError UNAUTHENTICATED, CATALOG_UNAVAILABLE */

@@ -1,10 +1,9 @@
 import type { ApolloServer } from '@apollo/server'
 import { type ExecutionResult, type FormattedExecutionResult, GraphQLError, OperationTypeNode } from 'graphql'
-import { unauthenticated } from '../access/rights.ts'
 import { AppError } from '../core/errors.ts'
 import type { Principal, RequestContext } from '../core/request.ts'
 import type { Admission } from './admission.ts'
-import { principalKey } from './credentials.ts'
+import { type Authenticator, mustBeKnown, principalKey } from './credentials.ts'
 import { type Documents, operationOf } from './documents.ts'
 import { clientGone, type ErrorFormatter } from './errors.ts'
 import type { FederatedGateway } from './executor/gateway.ts'
@@ -25,6 +24,8 @@ export interface ConnectedRequest {
   readonly principal: Principal
   readonly requestId: string
   readonly position: string | undefined
+  /** Of the client's, what subgraphs may see. */
+  readonly headers?: RequestContext['headers']
   /** Cursor of the last event the client has seen. */
   readonly resumeFrom?: string
   /** Aborts when the client's connection is gone. */
@@ -51,6 +52,7 @@ export interface Operations {
 
 export function createOperations(deps: {
   apollo: ApolloServer<RequestContext>
+  authenticator: Pick<Authenticator, 'open'>
   gateway: Pick<FederatedGateway, 'subscribe'>
   schema: CurrentSchema
   documents: Documents
@@ -64,9 +66,14 @@ export function createOperations(deps: {
 }): Operations {
   const { apollo, documents, errors, limits, metrics } = deps
 
-  function scopeOf({ requestId, principal, position }: ConnectedRequest, limitMs?: number): RequestScope {
-    const needed = deps.ownWrites.needed(principal, position)
-    return createRequestScope({ requestId, principal, position: needed, ...(limitMs === undefined ? {} : { limitMs }) })
+  function scopeOf({ requestId, principal, position, headers }: ConnectedRequest, limitMs?: number): RequestScope {
+    return createRequestScope({
+      requestId,
+      principal,
+      position: deps.ownWrites.needed(principal, position),
+      headers,
+      ...(limitMs === undefined ? {} : { limitMs }),
+    })
   }
 
   async function answer(request: ConnectedRequest): Promise<Started> {
@@ -92,7 +99,7 @@ export function createOperations(deps: {
     const { operation: asked, principal, requestId, resumeFrom } = request
     const loaded = deps.schema.get()
     if (loaded === undefined) throw new AppError('OVERLOADED', 'The schema is not loaded yet.')
-    if (principal.kind === 'anonymous') throw unauthenticated()
+    mustBeKnown(principal, deps.authenticator)
     await deps.rates.check(principal)
     const valid = documents.valid(asked.query, loaded.api)
     const operation = operationOf(valid, asked.operationName)

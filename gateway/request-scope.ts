@@ -18,9 +18,10 @@ export function createRequestScope(request: {
   requestId: string
   principal: Principal
   position: string | undefined
+  headers?: RequestContext['headers']
   limitMs?: number
 }): RequestScope {
-  const { position, limitMs } = request
+  const { position, headers, limitMs } = request
   if (position !== undefined) decodePosition(position)
   const controller = new AbortController()
   const timer =
@@ -35,6 +36,7 @@ export function createRequestScope(request: {
       requestId: request.requestId,
       principal: request.principal,
       ...(position === undefined ? {} : { position }),
+      ...(headers === undefined ? {} : { headers }),
       deadlineMs: limitMs === undefined ? Number.MAX_SAFE_INTEGER : Date.now() + limitMs,
       signal: controller.signal,
       statements: createStatementCounter(),
@@ -67,6 +69,19 @@ export function positionAfter(sent: string | undefined, written: readonly string
   const tokens = sent === undefined || sent === '' ? written : [sent, ...written]
   if (tokens.length < 2) return tokens[0]
   return encodePosition(tokens.map(decodePosition).reduce(mergePositions))
+}
+
+/** Of what a client sent, the part that subgraphs may see; names in lower case. */
+export function passedOn(
+  given: Readonly<Record<string, unknown>>,
+  names: readonly string[],
+): RequestContext['headers'] {
+  if (names.length === 0) return undefined
+  const found = names.flatMap((name) => {
+    const value = given[name]
+    return typeof value === 'string' && value !== '' ? [[name, value] as const] : []
+  })
+  return Object.fromEntries(found)
 }
 
 /** A caller's own id where it is harmless to log, so that one id follows a request through several servers. */

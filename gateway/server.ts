@@ -69,6 +69,8 @@ export interface GatewayServerDeps {
   readonly debugExtensions?: boolean
   /** Origins whose pages may read answers; `*` for all. */
   readonly corsOrigins?: readonly string[]
+  /** Names, in lower case, of the client's headers that the executor may pass on to subgraphs. Default none. */
+  readonly passOnHeaders?: readonly string[]
   /** Show errors of subgraphs as they are: for supergraphs of the user's own. */
   readonly passForeignErrors?: boolean
   readonly limits?: Partial<GatewayLimits>
@@ -107,7 +109,7 @@ const vary = 'Origin, Accept, Accept-Encoding, Authorization, X-Api-Key, Ledgerw
  * it is not ready, closes streams with a code that sends their clients elsewhere, waits for what is in flight, and stops.
  */
 export function createGatewayServer(deps: GatewayServerDeps): GatewayServer {
-  const { authenticator, logger, development } = deps
+  const { authenticator, logger, development, passOnHeaders = [] } = deps
   const limits: GatewayLimits = { ...defaultLimits, ...deps.limits }
   const schema = createCurrentSchema()
   const documents = createDocuments({ limits })
@@ -127,6 +129,7 @@ export function createGatewayServer(deps: GatewayServerDeps): GatewayServer {
       ? undefined
       : createAnswerCaching({ cache: deps.caching.cache, schema, trusted: invalidation.trusted })
   const apollo = createApollo({
+    authenticator,
     gateway: deps.gateway,
     schema,
     caching,
@@ -141,6 +144,7 @@ export function createGatewayServer(deps: GatewayServerDeps): GatewayServer {
   const rates = deps.rates === undefined ? unlimited : createRateGuard(deps.rates)
   const operations = createOperations({
     apollo: apollo.server,
+    authenticator,
     gateway: deps.gateway,
     schema,
     documents,
@@ -200,6 +204,7 @@ export function createGatewayServer(deps: GatewayServerDeps): GatewayServer {
     documents,
     errors,
     ownWrites,
+    passOnHeaders,
     limits,
     development,
     metrics: requestMetrics,
@@ -223,6 +228,7 @@ export function createGatewayServer(deps: GatewayServerDeps): GatewayServer {
     tickets: deps.tickets,
     connections,
     errors,
+    passOnHeaders,
     limits,
   })
   const sockets = createSocketServer({
@@ -233,6 +239,7 @@ export function createGatewayServer(deps: GatewayServerDeps): GatewayServer {
     documents,
     schema,
     errors,
+    passOnHeaders,
     limits,
     logger,
   })

@@ -1,17 +1,16 @@
 import { HeaderMap } from '@apollo/server'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { GraphQLError } from 'graphql'
-import { unauthenticated } from '../../access/rights.ts'
 import type { Admission } from '../admission.ts'
 import { type Apollo, positionHeader } from '../apollo.ts'
-import { type Authenticator, keyInHeaders, principalKey, principalOf } from '../credentials.ts'
+import { type Authenticator, keyInHeaders, mustBeKnown, principalKey, principalOf } from '../credentials.ts'
 import type { Documents } from '../documents.ts'
 import { clientGone, type ErrorFormatter } from '../errors.ts'
 import type { GatewayLimits } from '../limits.ts'
 import type { RateGuard } from '../rates.ts'
 import type { RequestMetrics } from '../request-metrics.ts'
 import type { OwnWrites } from '../own-writes.ts'
-import { createRequestScope, requestIdOf, withinScope } from '../request-scope.ts'
+import { createRequestScope, passedOn, requestIdOf, withinScope } from '../request-scope.ts'
 import { isRecord, checkSearch, readBody } from './body.ts'
 import { sendError } from './send-error.ts'
 
@@ -25,6 +24,7 @@ export interface GraphqlRouteDeps {
   documents: Documents
   errors: ErrorFormatter
   ownWrites: OwnWrites
+  passOnHeaders: readonly string[]
   limits: GatewayLimits
   development: boolean
   metrics: RequestMetrics
@@ -45,7 +45,7 @@ async function answer(deps: GraphqlRouteDeps, request: FastifyRequest, reply: Fa
     const search = request.url.includes('?') ? request.url.slice(request.url.indexOf('?')) : ''
     if (request.method === 'GET') checkSearch(search, limits)
     const principal = await principalOf(deps.authenticator, keyInHeaders(request.headers))
-    if (principal.kind === 'anonymous' && !deps.development) throw unauthenticated()
+    if (!deps.development) mustBeKnown(principal, deps.authenticator)
     checkDocument(deps.documents, body, search)
     await deps.rates.check(principal)
     using _place = deps.admission.enter(principalKey(principal))
@@ -53,6 +53,7 @@ async function answer(deps: GraphqlRouteDeps, request: FastifyRequest, reply: Fa
       requestId,
       principal,
       position: deps.ownWrites.needed(principal, positionIn(request.headers[positionHeader])),
+      headers: passedOn(request.headers, deps.passOnHeaders),
       limitMs: limits.requestMs,
     })
     const gone = (): void => scope.cancel(clientGone())

@@ -17,7 +17,7 @@ const keptMs = 1_000
 const checkMs = 2_000
 
 /**
- * `GET /health/live`: the process runs. `GET /health/ready`: 200 only while queries answer. The check runs at most once a
+ * `GET /health/live`: the process runs. `GET /health/ready`, or `/health` for short: 200 only while queries answer. The check runs at most once a
  * second and never twice at once, however often it is asked for, and counts as failed when it takes too long.
  */
 export function addHealthRoutes(
@@ -55,11 +55,13 @@ export function addHealthRoutes(
   }
 
   app.get('/health/live', async (_request, reply) => reply.header('cache-control', 'no-store').send({ status: 'live' }))
-  app.get('/health/ready', async (_request, reply) => {
-    const { ready, parts } = await readiness()
-    return reply
-      .code(ready ? 200 : 503)
-      .header('cache-control', 'no-store')
-      .send({ status: ready ? 'ready' : 'not ready', parts })
-  })
+  for (const path of ['/health', '/health/ready']) {
+    app.get(path, async (_request, reply) => {
+      const { ready, parts } = await readiness()
+      return reply
+        .code(ready ? 200 : 503)
+        .header('cache-control', 'no-store')
+        .send({ status: ready ? 'ready' : 'not ready', parts })
+    })
+  }
 }

@@ -14,9 +14,17 @@ import { AppError, isAppError } from '../../core/errors.ts'
 import { uuidv7 } from '../../core/ids.ts'
 import { scanJson } from '../../core/json/scan.ts'
 import type { Logger } from '../../core/log.ts'
-import type { Principal } from '../../core/request.ts'
+import type { Principal, RequestContext } from '../../core/request.ts'
 import type { Admission } from '../admission.ts'
-import { type Authenticator, keyInHeaders, keyInPayload, principalKey, principalOf } from '../credentials.ts'
+import {
+  type Authenticator,
+  keyInHeaders,
+  keyInPayload,
+  mustBeKnown,
+  payloadByName,
+  principalKey,
+  principalOf,
+} from '../credentials.ts'
 import type { Documents } from '../documents.ts'
 import { clientGone, type ErrorFormatter } from '../errors.ts'
 import { isRecord, parseOperation, scanLimits } from '../http/body.ts'
@@ -24,6 +32,7 @@ import { graphqlPath } from '../http/graphql.ts'
 import { formatAll } from '../http/send-error.ts'
 import type { GatewayLimits } from '../limits.ts'
 import type { Operations, Started } from '../operations.ts'
+import { passedOn } from '../request-scope.ts'
 import type { CurrentSchema } from '../schema.ts'
 import { type CloseCode, closeCodes } from './close-codes.ts'
 import type { EventStream } from './event-stream.ts'
@@ -50,6 +59,7 @@ interface Connection {
   readonly outbox: Outbox
   readonly gone: AbortController
   principal?: Principal
+  passedOn?: RequestContext['headers']
   place?: Disposable
   alive: boolean
   readonly streams: Set<EventStream>
@@ -68,6 +78,7 @@ export function createSocketServer(deps: {
   documents: Documents
   schema: CurrentSchema
   errors: ErrorFormatter
+  passOnHeaders: readonly string[]
   limits: GatewayLimits
   logger: Logger
 }): SocketServer {
@@ -108,7 +119,9 @@ export function createSocketServer(deps: {
     try {
       const key = keyInPayload(connectionParams) ?? keyInHeaders(extra.headers)
       extra.principal = await principalOf(authenticator, key)
-      if (extra.principal.kind === 'anonymous') throw unauthenticated()
+      mustBeKnown(extra.principal, authenticator)
+      // Browsers cannot set headers here: what they would be stands in the payload.
+      extra.passedOn = passedOn({ ...extra.headers, ...payloadByName(connectionParams) }, deps.passOnHeaders)
       extra.place = deps.connections.enter(principalKey(extra.principal))
       if (!extra.gone.signal.aborted) return true
       extra.place[Symbol.dispose]()
@@ -148,6 +161,7 @@ export function createSocketServer(deps: {
         principal,
         requestId,
         position: typeof position === 'string' ? position : undefined,
+        headers: context.extra.passedOn,
         gone: gone.signal,
         onEnd: () => {
           if (opened !== undefined) streams.delete(opened)

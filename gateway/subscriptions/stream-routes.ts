@@ -7,13 +7,13 @@ import type { Principal } from '../../core/request.ts'
 import type { Admission } from '../admission.ts'
 import { positionHeader } from '../apollo.ts'
 import { answerText } from '../answer-text.ts'
-import { type Authenticator, keyInHeaders, principalKey, principalOf } from '../credentials.ts'
+import { type Authenticator, keyInHeaders, mustBeKnown, principalKey, principalOf } from '../credentials.ts'
 import { clientGone, type ErrorFormatter } from '../errors.ts'
 import { checkSearch, type OperationRequest, parseOperation, readBody } from '../http/body.ts'
 import { formatAll, sendError, sendFormatted } from '../http/send-error.ts'
 import type { GatewayLimits } from '../limits.ts'
 import type { Operations, Started } from '../operations.ts'
-import { requestIdOf } from '../request-scope.ts'
+import { passedOn, requestIdOf } from '../request-scope.ts'
 import type { ConnectionLoad } from './socket-server.ts'
 
 /**
@@ -49,6 +49,7 @@ export function addStreamRoutes(
     tickets: Tickets
     connections: Admission
     errors: ErrorFormatter
+    passOnHeaders: readonly string[]
     limits: GatewayLimits
   },
 ): StreamRoutes {
@@ -80,6 +81,7 @@ export function addStreamRoutes(
         principal,
         requestId,
         position: textOf(request.headers[positionHeader]),
+        headers: passedOn(request.headers, deps.passOnHeaders),
         ...(last.cursor === '' ? {} : { resumeFrom: last.cursor }),
         gone: gone.signal,
         readOnly: request.method === 'GET',
@@ -119,7 +121,7 @@ export function addStreamRoutes(
     const ticket = textOf((request.query as Record<string, unknown>)['ticket'])
     if (ticket === undefined) {
       const principal = await principalOf(authenticator, keyInHeaders(request.headers))
-      if (principal.kind === 'anonymous') throw unauthenticated()
+      mustBeKnown(principal, authenticator)
       return { principal }
     }
     const opened =

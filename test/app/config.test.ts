@@ -36,6 +36,8 @@ test('shards carry their replicas in order', () => {
   ])
 })
 
+const ownGraph = { SUPERGRAPH: 'mine.graphql' }
+
 test.each([
   ['a port that is none', ['--port', 'http'], {}, /PORT/],
   ['an unknown role', ['--roles', 'gateway,cook'], {}, /ROLES/],
@@ -44,6 +46,12 @@ test.each([
   ['a shard named twice', [], { SHARDS: 'a=postgres://x/y,a=postgres://x/z', CATALOG_URL: 'postgres://x' }, /twice/],
   ['a certificate without its key', [], { TLS_CERT: 'cert.pem' }, /TLS_KEY/],
   ['a short administrator key', [], { ADMIN_API_KEY: 'secret' }, /ADMIN_API_KEY/],
+  ['our own graph without keys', ['--access', 'open'], {}, /always need a key/],
+  ['a role that holds our data, without keys', ['--access=open', '--roles=gateway,ops'], ownGraph, /leave ROLES out/],
+  ['our data alone, without keys', ['--access=open', '--roles=records'], ownGraph, /leave ROLES out/],
+  ['headers for our own subgraphs', ['--subgraph-headers', 'cookie'], {}, /SUPERGRAPH/],
+  ['a list that hands our keys on', ['--subgraph-headers', 'X-Api-Key'], ownGraph, /"x-api-key" carries the keys/],
+  ['a header of the connection', ['--subgraph-headers', 'host'], ownGraph, /"host" belongs to the connection/],
 ])('%s is refused in words', (_name, argv, env, message) => {
   const error = refusal(argv, env)
   expect(error.code).toBe('CONFIG_INVALID')
@@ -64,4 +72,15 @@ test('rates are named with what may come per second and at once', () => {
   for (const wrong of ['key', 'key=0', 'user=5', 'key=5/0', 'key=-1']) {
     expect(refusal([], { RATE_LIMITS: wrong }).code).toBe('CONFIG_INVALID')
   }
+})
+
+test('open access is for a supergraph of your own, and starts nothing beside its gateway', () => {
+  expect(readConfig([], ownGraph)).toMatchObject({ access: 'keys', subgraphHeaders: [] })
+  const config = readConfig(['--access', 'open', '--subgraph-headers', 'Authorization,x-tenant'], ownGraph)
+  expect(config).toMatchObject({
+    access: 'open',
+    roles: new Set(['gateway']),
+    demo: false,
+    subgraphHeaders: ['authorization', 'x-tenant'],
+  })
 })

@@ -1,13 +1,8 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { composeServices } from '@apollo/composition'
-import { buildSubgraphSchema } from '@apollo/subgraph'
-import { graphql, parse } from 'graphql'
 import { expect, test } from 'vitest'
-import { postGraphql, type Product, startProduct } from '../support/product.ts'
+import { type Product, startProduct } from '../support/product.ts'
 
 const reading = `query($id: ID!) {
   company(id: $id) { id name sector { name } ledger { origin records(first: 5) { nodes { position kind stream data } } } webhooks { url kinds } }
@@ -54,48 +49,5 @@ test('the same queries give the same answers with every role in one process and 
     expect(whole.data).toEqual(spread.data)
   } finally {
     await rm(dataDir, { recursive: true, force: true })
-  }
-})
-
-test("another supergraph is served beside ours' plumbing, from its own subgraphs over HTTP", async () => {
-  const typeDefs = parse(`
-    extend schema @link(url: "https://specs.apollo.dev/federation/v2.9", import: ["@key"])
-    type Query { product(id: ID!): Product }
-    type Product @key(fields: "id") { id: ID! title: String! }`)
-  const schema = buildSubgraphSchema([
-    {
-      typeDefs,
-      resolvers: { Query: { product: (_: unknown, { id }: { id: string }) => ({ id, title: `No. ${id}` }) } },
-    },
-  ])
-  const subgraph = createServer((request, response) => {
-    void (async () => {
-      const chunks = await Array.fromAsync(request as AsyncIterable<Buffer>)
-      const { query, variables } = JSON.parse(Buffer.concat(chunks).toString('utf8'))
-      const result = await graphql({ schema, source: query, variableValues: variables })
-      response.setHeader('content-type', 'application/json').end(JSON.stringify(result))
-    })()
-  })
-  await new Promise<void>((resolve) => subgraph.listen(0, '127.0.0.1', resolve))
-  const directory = await mkdtemp(join(tmpdir(), 'ledgerway-supergraph-'))
-  try {
-    const url = `http://127.0.0.1:${(subgraph.address() as AddressInfo).port}/`
-    const { supergraphSdl = '' } = composeServices([{ name: 'products', url, typeDefs }])
-    const file = join(directory, 'supergraph.graphql')
-    await writeFile(file, supergraphSdl)
-    await using product = await startProduct({ args: ['--supergraph', file] })
-    const answer = await product.graphql('{ product(id: "7") { id title } }')
-    expect(answer).toMatchObject({ status: 200, data: { product: { id: '7', title: 'No. 7' } } })
-    const unknown = await postGraphql(
-      product.url,
-      { query: '{ company(id: "x") { id } }' },
-      {
-        authorization: `Bearer ${product.adminKey}`,
-      },
-    )
-    expect(unknown.errors?.[0]?.extensions?.['code']).toBe('GRAPHQL_VALIDATION_FAILED')
-  } finally {
-    subgraph.close()
-    await rm(directory, { recursive: true, force: true })
   }
 })
