@@ -13,8 +13,10 @@ import {
 } from 'graphql'
 import { buildSubgraphSchema } from '@apollo/subgraph'
 import { LRUCache } from 'lru-cache'
+import { gather } from '../core/gather.ts'
 import { isAppError } from '../core/errors.ts'
 import type { Logger } from '../core/log.ts'
+import { decodePosition, encodePosition, mergePositions } from '../core/position.ts'
 import type { RequestContext } from '../core/request.ts'
 import type { SubgraphExecutor, SubgraphRequest } from '../core/subgraph-executor.ts'
 import { dateTimeScalar, jsonScalar, positionScalar, streamVersionScalar } from '../schema/scalars.ts'
@@ -29,6 +31,8 @@ import { createSharedEvents } from './shared-events.ts'
 const maxDocuments = 1000
 /** How long reading for one event of a subscription may take. */
 const eventTimeoutMs = 30_000
+/** Events of a subscription that are read together, and as many may wait. */
+const eventsMax = 32
 
 export interface SubgraphHost {
   readonly name: SubgraphName
@@ -39,7 +43,7 @@ export interface SubgraphHost {
 
 /**
  * One subgraph in this process. All fetches of one client operation come with the same `RequestContext` and share one set
- * of loaders; each event of a subscription gets its own, since it is read later.
+ * of loaders; events of a subscription get their own, those that arrive together one for all, since they are read later.
  */
 export function createSubgraphHost(deps: {
   name: SubgraphName
@@ -102,15 +106,22 @@ export function createSubgraphHost(deps: {
     }
     const results = resultsOf(
       events,
-      async (event) => {
-        // Read at the event's position, here and by whoever completes it: nothing in it lags what it tells of.
-        const position = positionOf(event)
-        if (position === undefined) return run(newContext(subscriber), event)
-        return shared.resultOf(request, event, async () => {
-          // Not the first subscriber's signal: others may wait for the same event when that one leaves.
+      (batch) => {
+        const positions = batch.map(positionOf)
+        // Read at a position that includes them all, here and by whoever completes them: nothing in an event lags what it
+        // tells of. Not the first subscriber's signal: others may wait for the same event when that one leaves.
+        const batchContext = once(() => {
           const limits = { signal: AbortSignal.timeout(eventTimeoutMs), deadlineMs: Date.now() + eventTimeoutMs }
-          const result = await run(newContext({ ...subscriber, ...limits, position }), event)
-          return { ...result, extensions: { ...result.extensions, position } }
+          const tokens = positions.flatMap((position) => (position === undefined ? [] : [decodePosition(position)]))
+          return newContext({ ...subscriber, ...limits, position: encodePosition(tokens.reduce(mergePositions)) })
+        })
+        return batch.map((event, index) => {
+          const position = positions[index]
+          if (position === undefined) return run(newContext(subscriber), event)
+          return shared.resultOf(request, event, async () => {
+            const result = await run(batchContext(), event)
+            return { ...result, extensions: { ...result.extensions, position } }
+          })
         })
       },
       (failure) => ({
@@ -139,14 +150,26 @@ export function createSubgraphHost(deps: {
 /** A failed source ends the stream with a last result that says why, since a throw would lose code and masking. */
 async function* resultsOf(
   events: AsyncIterable<unknown>,
-  run: (event: unknown) => Promise<ExecutionResult>,
+  run: (batch: readonly unknown[]) => readonly Promise<ExecutionResult>[],
   failed: (failure: unknown) => ExecutionResult,
 ): AsyncGenerator<ExecutionResult, void, void> {
+  const gathering = gather(events, eventsMax)
   try {
-    for await (const event of events) yield await run(event)
+    for (let batch = await gathering.next(); batch !== undefined; batch = await gathering.next()) {
+      const results = run(batch)
+      void Promise.allSettled(results).then(() => gathering.pause())
+      for (const result of results) yield await result
+    }
   } catch (error) {
     yield failed(error)
+  } finally {
+    await gathering.end()
   }
+}
+
+function once<T>(make: () => T): () => T {
+  let made: { readonly value: T } | undefined
+  return () => (made ??= { value: make() }).value
 }
 
 /** A generator that waits for its next event hears `return` only after it: so leaving is said by the signal first. */

@@ -20,20 +20,20 @@ export interface BatchedOperation {
 }
 
 export interface BatchedOperations {
-  /** Whether another fetch of the plan could leave together with this one. */
-  canJoin(fetch: CompiledFetch): boolean
+  /** Whether another fetch could leave together with this one: of the same run of the plan, or also of another. */
+  canJoin(fetch: CompiledFetch, severalRuns: boolean): boolean
   operation(fetches: readonly CompiledFetch[]): BatchedOperation
 }
 
 const combinationsMax = 256
 
 export function compileBatchedOperations(fetches: readonly CompiledFetch[]): BatchedOperations {
-  const joinable = fetches.filter(isJoinable)
+  const joinable = new Set(fetches.filter(isJoinable))
   const subgraphs = Map.groupBy(joinable, ({ subgraph }) => subgraph)
-  const canJoin = new Set(joinable.filter(({ subgraph }) => (subgraphs.get(subgraph)?.length ?? 0) > 1))
+  const inOneRun = new Set([...joinable].filter(({ subgraph }) => (subgraphs.get(subgraph)?.length ?? 0) > 1))
   const combinations = new LRUCache<string, BatchedOperation>({ max: combinationsMax })
   return {
-    canJoin: (fetch) => canJoin.has(fetch),
+    canJoin: (fetch, severalRuns) => (severalRuns ? joinable : inOneRun).has(fetch),
     operation(fetches) {
       const key = fetches.map(({ index }) => index).join()
       const known = combinations.get(key)

@@ -43,6 +43,8 @@ export interface DispatchOptions {
   readonly context: RequestContext
   /** Absent: every fetch is a request of its own. */
   readonly batched: BatchedOperations | undefined
+  /** Whether several runs of the plan send through this, so that what is ready in all of them leaves together. */
+  readonly severalRuns?: boolean
   /** Told of every request once it is answered. */
   readonly onSent: ((sent: SentRequest) => void) | undefined
 }
@@ -62,7 +64,8 @@ export interface JoinedCall {
   readonly members: readonly { readonly waiting: Waiting; readonly indices: readonly number[] | undefined }[]
 }
 
-export function createDispatch({ executor, context, batched, onSent }: DispatchOptions): Dispatch {
+export function createDispatch(options: DispatchOptions): Dispatch {
+  const { executor, context, batched, severalRuns = false, onSent } = options
   const queues = new Map<string, Waiting[]>()
 
   async function send(request: Parameters<SubgraphExecutor>[0], calls: readonly FetchCall[]): Promise<SubgraphAnswer> {
@@ -81,13 +84,17 @@ export function createDispatch({ executor, context, batched, onSent }: DispatchO
     }
   }
 
+  /** What brings nothing for several runs may be the fault of one of them, which is not to be the others'. */
+  function sendAlone({ call, resolve, reject }: Waiting): void {
+    send(fetchRequest(call, context), [call]).then(resolve, reject)
+  }
+
   function flush(subgraph: string): void {
     const waiting = queues.get(subgraph) ?? []
     queues.delete(subgraph)
     const [only, second] = waiting
     if (only !== undefined && second === undefined) {
-      send(fetchRequest(only.call, context), [only.call]).then(only.resolve, only.reject)
-      return
+      return sendAlone(only)
     }
     const joined = joinCalls(waiting)
     const request = joinedRequest(joined, context, batched)
@@ -95,14 +102,20 @@ export function createDispatch({ executor, context, batched, onSent }: DispatchO
       request,
       waiting.map(({ call }) => call),
     ).then(
-      (answer) =>
-        joined.forEach((part, index) => settle(part, partOf(answer, joined.length > 1 ? `_${index}` : '_entities'))),
+      (answer) => {
+        for (const [index, part] of joined.entries()) {
+          const own = partOf(answer, joined.length > 1 ? `_${index}` : '_entities')
+          if (severalRuns && own.data === null) part.members.forEach(({ waiting: member }) => sendAlone(member))
+          else settle(part, own)
+        }
+      },
       (error: unknown) => waiting.forEach(({ reject }) => reject(error)),
     )
   }
 
   return (call) => {
-    if (batched === undefined || !batched.canJoin(call.fetch)) return send(fetchRequest(call, context), [call])
+    if (batched === undefined || !batched.canJoin(call.fetch, severalRuns))
+      return send(fetchRequest(call, context), [call])
     return new Promise((resolve, reject) => {
       const { subgraph } = call.fetch
       const queue = queues.get(subgraph)

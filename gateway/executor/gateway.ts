@@ -16,14 +16,15 @@ import {
 } from 'graphql'
 import { AppError } from '../../core/errors.ts'
 import type { Logger } from '../../core/log.ts'
-import { createStatementCounter, type RequestContext } from '../../core/request.ts'
+import type { RequestContext } from '../../core/request.ts'
 import type { SubgraphExecutor } from '../../core/subgraph-executor.ts'
 import { planText } from '../planner/plan-operation.ts'
 import type { SupergraphSource } from '../planner/supergraph-source.ts'
 import { asResult, type Answer } from './answer.ts'
-import { createDispatch, type SentRequest } from './dispatch.ts'
+import { createDispatch, type Dispatch, type SentRequest } from './dispatch.ts'
+import { createEventRuns } from './event-runs.ts'
 import { runPlan } from './execution.ts'
-import { isObject, type JsonObject } from './json.ts'
+import type { JsonObject } from './json.ts'
 import type { CompiledOperation } from './operation.ts'
 import { createRuntime, warmUp, type Runtime } from './runtime.ts'
 import type { Sharing } from './sharing.ts'
@@ -102,15 +103,12 @@ export interface FederatedGateway extends AsyncDisposable {
 
 const warmOperations = 100
 
-/** By variables. */
-type EventAnswers = Map<string, Promise<ExecutionResult>>
-
 export function createFederatedGateway(options: FederatedGatewayOptions): FederatedGateway {
   const { executor, logger, sharing, batching = true, operationsMax = 1_000, eventTimeoutMs = 30_000 } = options
   const runtimes = new WeakMap<GraphQLSchema, Runtime>()
   const listeners = new Set<Parameters<GatewayInterface['onSchemaLoadOrUpdate']>[0]>()
   const documentKeys = new WeakMap<DocumentNode, string>()
-  const eventAnswers = new WeakMap<CompiledOperation, WeakMap<ExecutionResult, EventAnswers>>()
+  const answerEvent = createEventRuns({ executor, sharing, batching, timeoutMs: eventTimeoutMs })
   let current: Runtime | undefined
   let refused: GatewayHealth['refused']
   let loading: Promise<() => Promise<void>> | undefined
@@ -240,6 +238,7 @@ export function createFederatedGateway(options: FederatedGatewayOptions): Federa
     variables: Variables,
     context: RequestContext,
     data: JsonObject = {},
+    shared?: Dispatch,
   ): Promise<Answer> {
     const sent: SentRequest[] | undefined = options.explain?.(context) === true ? [] : undefined
     const executed = await runPlan(operation.root, {
@@ -248,12 +247,14 @@ export function createFederatedGateway(options: FederatedGatewayOptions): Federa
       conditions: operation.conditions(variables),
       context,
       data,
-      dispatch: createDispatch({
-        executor,
-        context,
-        batched: batching ? operation.batched : undefined,
-        onSent: sent && ((request) => sent.push(request)),
-      }),
+      dispatch:
+        shared ??
+        createDispatch({
+          executor,
+          context,
+          batched: batching ? operation.batched : undefined,
+          onSent: sent && ((request) => sent.push(request)),
+        }),
     })
     const answer = withPartial(operation.answer(executed, variables), context)
     if (sent === undefined) return answer
@@ -293,31 +294,14 @@ export function createFederatedGateway(options: FederatedGatewayOptions): Federa
     const source = await executor(fetchRequest(call, { ...context, signal }), signal)
     if (!(Symbol.asyncIterator in source)) return source
 
-    const variablesKey = JSON.stringify(variables)
-    const completeEvent = async (event: ExecutionResult): Promise<ExecutionResult> => {
-      // Completing it changes it, and others may be given the same event.
-      const data = isObject(event.data) ? structuredClone(event.data) : {}
-      const eventContext = contextOfEvent(context, AbortSignal.timeout(eventTimeoutMs), event, eventTimeoutMs)
-      const answer = await runOnce(runtime, operation, variables, eventContext, data)
-      const eventErrors = [...(event.errors ?? []), ...(answer.errors ?? [])]
-      const extensions = { ...event.extensions, ...answer.extensions }
-      return {
-        ...asResult(answer),
-        ...(eventErrors.length === 0 ? {} : { errors: eventErrors }),
-        ...(Object.keys(extensions).length === 0 ? {} : { extensions }),
-      }
-    }
-    // A subgraph in this process gives those who may share an event the same object for it, and so they share its answer.
-    const answerEvent = (event: ExecutionResult): Promise<ExecutionResult> => {
-      const ofOperation = eventAnswers.get(operation) ?? new WeakMap<ExecutionResult, EventAnswers>()
-      eventAnswers.set(operation, ofOperation)
-      const answers = ofOperation.get(event) ?? new Map<string, Promise<ExecutionResult>>()
-      ofOperation.set(event, answers)
-      const answer = answers.get(variablesKey) ?? completeEvent(event)
-      answers.set(variablesKey, answer)
-      return answer
-    }
-    return answerEvents(source, answerEvent, () => controller.abort())
+    const answer = answerEvent({
+      operation,
+      variables,
+      context,
+      alone: options.explain?.(context) === true,
+      run: (eventContext, data, dispatch) => runOnce(runtime, operation, variables, eventContext, data, dispatch),
+    })
+    return answerEvents(source, answer, () => controller.abort())
   }
 
   return {
@@ -376,28 +360,8 @@ export function createFederatedGateway(options: FederatedGatewayOptions): Federa
     [Symbol.asyncDispose]: stop,
   }
 }
-
 /** In the answer itself and not beside it: whoever shares the answer has to know, too. */
 function withPartial(answer: Answer, { missingShards }: RequestContext): Answer {
   if (missingShards.size === 0) return answer
   return { ...answer, extensions: { ...answer.extensions, partial: { shards: [...missingShards].sort() } } }
-}
-
-/** Each event is an operation of its own: with its own loaders and counters, read at the state the event speaks of. */
-function contextOfEvent(
-  context: RequestContext,
-  signal: AbortSignal,
-  event: ExecutionResult,
-  timeoutMs: number,
-): RequestContext {
-  const position = event.extensions?.position
-  return {
-    ...context,
-    signal,
-    deadlineMs: Date.now() + timeoutMs,
-    statements: createStatementCounter(),
-    written: [],
-    missingShards: new Set(),
-    ...(typeof position === 'string' ? { position } : {}),
-  }
 }

@@ -74,7 +74,7 @@ export function createSharing(options: SharingOptions): Sharing {
 }
 
 /** Everything rights may follow from. */
-function principalKey(principal: Principal): string {
+export function principalKey(principal: Principal): string {
   switch (principal.kind) {
     case 'anonymous':
       return 'anonymous'

@@ -1,38 +1,47 @@
 /**
  * A federated subscription: one subgraph brings the events, and for each the rest of the plan runs like a query of its
- * own, at the event's position. Events keep their order; the next is taken up when the last is answered, so a slow
- * reader slows the source instead of filling memory. What goes wrong with one event is in that event's errors.
+ * own. Events that arrive together are answered together and go out in their order. A slow reader slows the source
+ * instead of filling memory. What goes wrong with one event is in that event's errors.
  */
 import type { ExecutionResult } from 'graphql'
+import { gather } from '../../core/gather.ts'
+
+/** Events that are worked on together, and as many may wait. */
+const batchMax = 32
 
 /**
- * `execute` answers one event. Ending the iteration (`return`) closes the source at once, also while an event is
- * awaited; an async generator would wait for that event first.
+ * `answer` gives each event its answer, in their order. Ending the iteration (`return`) closes the source at once, also
+ * while an event is awaited; an async generator would wait for that event first.
  */
 export function answerEvents(
   source: AsyncIterable<ExecutionResult>,
-  execute: (event: ExecutionResult) => Promise<ExecutionResult>,
+  answer: (events: readonly ExecutionResult[]) => readonly Promise<ExecutionResult>[],
   onEnd: () => void,
 ): AsyncIterableIterator<ExecutionResult> {
-  const events = source[Symbol.asyncIterator]()
+  const events = gather(source, batchMax)
+  const answers: Promise<ExecutionResult>[] = []
+  const done: IteratorReturnResult<undefined> = { done: true, value: undefined }
   let ended = false
   function end(): void {
     if (ended) return
     ended = true
     onEnd()
   }
-  const done: IteratorReturnResult<undefined> = { done: true, value: undefined }
   return {
     async next() {
       if (ended) return done
       try {
-        const event = await events.next()
-        if (ended || event.done === true) {
-          end()
-          return done
+        if (answers.length === 0) {
+          const batch = await events.next()
+          if (ended || batch === undefined) {
+            end()
+            return done
+          }
+          answers.push(...answer(batch))
+          void Promise.allSettled(answers).then(() => events.pause())
         }
-        const answer = await execute(event.value)
-        return ended ? done : { done: false, value: answer }
+        const value = await answers.shift()
+        return ended || value === undefined ? done : { done: false, value }
       } catch (error) {
         end()
         throw error
@@ -41,7 +50,7 @@ export function answerEvents(
     async return() {
       if (!ended) {
         end()
-        await events.return?.()
+        await events.end()
       }
       return done
     },

@@ -167,6 +167,54 @@ describe('a subscription', () => {
     end.abort()
   })
 
+  test('works out what is public once for all with the same rights', async () => {
+    const id = await newCompany('Public')
+    const document = parse(`subscription { companyChanged(companyId: "${id}") { company { name } } }`)
+    const end = new AbortController()
+    const next = async (principal: Principal): Promise<() => Promise<unknown>> => {
+      const context: RequestContext = { ...requestContext(principal), signal: end.signal }
+      const query = print(document)
+      const request = { subgraph: 'companies', kind: 'subscription', query, document, isPublic: true, context } as const
+      const stream = (await world.hosts.companies.execute(request, end.signal)) as AsyncIterable<ExecutionResult>
+      const events = stream[Symbol.asyncIterator]()
+      return async () => (await events.next()).value as unknown
+    }
+    const other = { ...companyKey('other'), scopes: ['company.read'] } as Principal
+    const subscribers = [await next(companyKey(id)), await next(companyKey('another')), await next(other)]
+    const waiting = subscribers.map((event) => event())
+    await world.companies.update(id, { name: 'New' }, { actor: 'test' })
+    const [one, two, restricted] = await Promise.all(waiting)
+    expect(two).toBe(one)
+    expect(restricted).toEqual(one)
+    expect(restricted).not.toBe(one)
+    end.abort()
+  })
+
+  test('reads what events tell of together where they arrive together', async () => {
+    const id = await newCompany('Often')
+    for (let count = 0; count < 12; count++) {
+      await world.companies.update(id, { name: `Often ${count}` }, { actor: 'test' })
+    }
+    const end = new AbortController()
+    const cursor = Buffer.from(`${id}:0`).toString('base64url')
+    const query = `subscription { companyChanged(companyId: "${id}", after: "${cursor}") { kind company { name } } }`
+    const context: RequestContext = { ...requestContext(companyKey(id)), signal: end.signal }
+    const stream = (await world.hosts.companies.execute(
+      { subgraph: 'companies', kind: 'subscription', query, context },
+      end.signal,
+    )) as AsyncIterable<ExecutionResult>
+    const events = stream[Symbol.asyncIterator]()
+    for (let count = 0; count < 12; count++) {
+      const { value } = (await events.next()) as { value: ExecutionResult }
+      expect(value).toMatchObject({ data: { companyChanged: { kind: 'company.updated' } } })
+      expect(value.errors).toBeUndefined()
+    }
+    const statements = Object.values(context.statements.totals()['companies'] ?? {}).reduce((a, b) => a + b, 0)
+    expect(statements).toBeGreaterThan(0)
+    expect(statements).toBeLessThan(6)
+    end.abort()
+  })
+
   test('to checkpoints brings those stored behind the cursor and each new one', async () => {
     const id = await newCompany('Signed')
     const { checkpoints: signer } = world

@@ -1,28 +1,41 @@
 import { parse, type ExecutionResult } from 'graphql'
 import { describe, expect, test } from 'vitest'
-import type { RequestContext } from '../../../core/request.ts'
+import { type CompanyId, parseShardId } from '../../../core/ids.ts'
+import { decodePosition, encodePosition } from '../../../core/position.ts'
+import type { Principal, RequestContext } from '../../../core/request.ts'
 import type { SubgraphExecutor } from '../../../core/subgraph-executor.ts'
-import { localSubgraphs, requestContext, testGateway, type Subgraphs, type TestGateway } from './network.ts'
+import { createSharing } from '../../../gateway/executor/sharing.ts'
+import {
+  cacheControl,
+  localSubgraphs,
+  requestContext,
+  testGateway,
+  type Subgraphs,
+  type TestGateway,
+} from './network.ts'
 
 const subgraphs: Subgraphs = {
   posts: {
-    sdl: `
+    sdl: `${cacheControl}
       type Query { post(id: ID!): Post }
-      type Subscription { posted(tag: String): Item }
+      type Subscription { posted(tag: String): Item @cacheControl(scope: PUBLIC) }
       interface Item { id: ID! }
-      type Post implements Item @key(fields: "id") { id: ID! text: String author: Person }
-      type Ad implements Item { id: ID! price: Int }
+      type Post implements Item @key(fields: "id") @cacheControl(scope: PUBLIC) { id: ID! text: String author: Person }
+      type Ad implements Item @cacheControl(scope: PUBLIC) { id: ID! price: Int }
       type Person @key(fields: "id") { id: ID! }
     `,
     resolvers: {},
   },
   people: {
-    sdl: 'type Query { me: Person } type Person @key(fields: "id") { id: ID! name: String! }',
+    sdl: `${cacheControl}
+      type Query { me: Person }
+      type Person @key(fields: "id") { id: ID! name: String! @cacheControl(scope: PUBLIC) salary: Int }
+    `,
     resolvers: {
       Person: {
         __resolveReference: ({ id }: { id: string }) => {
           if (id === 'gone') throw new Error('no such person')
-          return { id, name: `name of ${id}` }
+          return { id, name: `name of ${id}`, salary: 5 }
         },
       },
     },
@@ -33,12 +46,15 @@ const subgraphs: Subgraphs = {
 function createSource(): AsyncIterable<ExecutionResult> & {
   push(result: ExecutionResult): void
   readonly closed: Promise<void>
+  /** Events that nobody has taken. */
+  waiting(): number
 } {
   const queue: ExecutionResult[] = []
   const closed = Promise.withResolvers<void>()
   let wake: (() => void) | undefined
   return {
     closed: closed.promise,
+    waiting: () => queue.length,
     push(result) {
       queue.push(result)
       wake?.()
@@ -56,16 +72,24 @@ function createSource(): AsyncIterable<ExecutionResult> & {
   }
 }
 
-async function live(): Promise<TestGateway & { source: ReturnType<typeof createSource>; contexts: RequestContext[] }> {
+interface Live extends TestGateway {
+  /** What the next subscriber gets; each has a stream of its own. */
+  source: ReturnType<typeof createSource>
+  contexts: RequestContext[]
+}
+
+async function live(sources: readonly ReturnType<typeof createSource>[] = []): Promise<Live> {
   const { executor } = localSubgraphs(subgraphs)
+  const waiting = [...sources]
   const source = createSource()
   const contexts: RequestContext[] = []
   const routed: SubgraphExecutor = async (request, signal) => {
-    if (request.kind === 'subscription') return source
+    if (request.kind === 'subscription') return waiting.shift() ?? source
     contexts.push(request.context)
     return executor(request, signal)
   }
-  return { ...(await testGateway(subgraphs, { executor: routed })), source, contexts }
+  const sharing = createSharing({ queries: true, reads: true })
+  return { ...(await testGateway(subgraphs, { executor: routed, sharing })), source, contexts }
 }
 
 const document = parse(`subscription ($full: Boolean = true) {
@@ -127,10 +151,10 @@ describe('a federated subscription', () => {
   test('each event is read at its own position, with a context of its own', async () => {
     await using gateway = await live()
     const events = await start(gateway)
-    gateway.source.push({ ...post('1', 'ada'), extensions: { position: 'p1' } })
-    gateway.source.push({ ...post('2', 'ada'), extensions: { position: 'p2' } })
-    await events.next()
-    await events.next()
+    for (const position of ['p1', 'p2']) {
+      gateway.source.push({ ...post('1', 'ada'), extensions: { position } })
+      await events.next()
+    }
     expect(gateway.contexts.map(({ position }) => position)).toEqual(['p1', 'p2'])
     expect(gateway.contexts[0]).not.toBe(gateway.contexts[1])
     await events.return?.()
@@ -154,5 +178,136 @@ describe('a federated subscription', () => {
     expect(await gateway.federated.subscribe({ document, context: requestContext() })).toEqual({
       errors: [{ message: 'not you' }],
     })
+  })
+})
+
+/** A stream of each subscriber's own, as from a subgraph elsewhere: every event is a copy. */
+async function subscribed(
+  query: string,
+  principals: readonly Principal[],
+  options: { variables?: Record<string, unknown> } = {},
+): Promise<
+  AsyncDisposable & {
+    tell(...events: ExecutionResult[]): Promise<ExecutionResult[][]>
+    requests(): number
+    contexts: RequestContext[]
+  }
+> {
+  const sources = principals.map(() => createSource())
+  const gateway = await live(sources)
+  const streams: AsyncIterableIterator<ExecutionResult>[] = []
+  for (const principal of principals) {
+    const context = requestContext({ principal })
+    const events = await gateway.federated.subscribe({ document: parse(query), context, ...options })
+    if (!(Symbol.asyncIterator in events)) throw new Error(JSON.stringify(events))
+    streams.push(events)
+  }
+  return {
+    contexts: gateway.contexts,
+    requests: () => gateway.contexts.length,
+    async tell(...told) {
+      for (const source of sources) for (const event of told) source.push(structuredClone(event))
+      return Promise.all(
+        streams.map(async (stream) => {
+          const got: ExecutionResult[] = []
+          for (const _event of told) got.push((await stream.next()).value as ExecutionResult)
+          return got
+        }),
+      )
+    },
+    async [Symbol.asyncDispose]() {
+      for (const stream of streams) await stream.return?.()
+      await gateway[Symbol.asyncDispose]()
+    },
+  }
+}
+
+const company = (name: string, scopes: readonly string[] = ['*']): Principal => ({
+  kind: 'company',
+  companyId: name as CompanyId,
+  keyId: `key of ${name}`,
+  scopes,
+})
+const companies = (count: number): Principal[] => Array.from({ length: count }, (_, index) => company(`c${index}`))
+const at = (lsn: bigint): string => encodePosition({ epoch: 1, shards: new Map([[parseShardId('one'), lsn]]) })
+const positioned = (id: string, author: string, lsn = 1n): ExecutionResult => ({
+  ...post(id, author),
+  extensions: { position: at(lsn) },
+})
+
+const publicQuery = 'subscription { posted { id ... on Post { by: author { name } } } }'
+const privateQuery = 'subscription { posted { id ... on Post { by: author { name salary } } } }'
+
+describe('subscribers of the same event', () => {
+  test('a hundred of them, each of another principal, are one run where everything is public', async () => {
+    await using all = await subscribed(publicQuery, companies(100))
+    for (const id of ['1', '2']) {
+      const answers = await all.tell(positioned(id, 'ada'))
+      expect(new Set(answers.map(([answer]) => JSON.stringify(answer?.data)))).toEqual(
+        new Set([JSON.stringify({ posted: { id, by: { name: 'name of ada' } } })]),
+      )
+    }
+    expect(all.requests()).toBe(2)
+  })
+
+  test('get an answer each where one field is private', async () => {
+    await using all = await subscribed(privateQuery, companies(3))
+    await all.tell(positioned('1', 'ada'))
+    expect(all.requests()).toBe(3)
+    expect(new Set(all.contexts.map(({ principal }) => principal)).size).toBe(3)
+  })
+
+  test('share with none of other rights', async () => {
+    await using all = await subscribed(publicQuery, [company('a'), company('b', ['read']), company('c')])
+    await all.tell(positioned('1', 'ada'))
+    expect(all.requests()).toBe(2)
+  })
+
+  test('of one principal share also what is private', async () => {
+    await using all = await subscribed(privateQuery, [company('a'), company('a')])
+    await all.tell(positioned('1', 'ada'))
+    expect(all.requests()).toBe(1)
+  })
+
+  test('share nothing where copies name no position: they may be of different moments', async () => {
+    await using all = await subscribed(publicQuery, companies(2))
+    await all.tell(post('1', 'ada'))
+    expect(all.requests()).toBe(2)
+  })
+})
+
+describe('events that arrive together', () => {
+  test('are one entity fetch, at a state that includes them all, and stay in order', async () => {
+    await using one = await subscribed(publicQuery, [company('a')])
+    const told = Array.from({ length: 20 }, (_, index) => positioned(`${index}`, `p${index}`, BigInt(index + 1)))
+    const [answers] = await one.tell(...told)
+    expect(answers?.map(({ data }) => data)).toEqual(
+      told.map((_, index) => ({ posted: { id: `${index}`, by: { name: `name of p${index}` } } })),
+    )
+    expect(one.requests()).toBeLessThan(10)
+    const last = one.contexts.at(-1)?.position
+    expect(decodePosition(last ?? '').shards.get(parseShardId('one'))).toBe(20n)
+  })
+
+  test('keep their errors to themselves, also where one makes the common fetch fail', async () => {
+    await using one = await subscribed(publicQuery, [company('a')])
+    const [answers] = await one.tell(positioned('1', 'ada'), positioned('2', 'gone'), positioned('3', 'bob'))
+    expect(answers?.map(({ errors }) => errors?.map(({ message }) => message))).toEqual([
+      undefined,
+      ['no such person'],
+      undefined,
+    ])
+    expect((await one.tell(positioned('4', 'eve')))[0]?.[0]?.errors).toBeUndefined()
+  })
+
+  test('are no more than a bound: who does not take them leaves them with the subgraph', async () => {
+    const source = createSource()
+    await using gateway = await live([source])
+    const events = await start(gateway)
+    for (let index = 0; index < 200; index++) source.push(post(`${index}`, 'ada'))
+    await events.next()
+    await expect.poll(() => gateway.contexts.length).toBeGreaterThan(0)
+    expect(source.waiting()).toBeGreaterThanOrEqual(200 - 2 * 32)
+    await events.return?.()
   })
 })
