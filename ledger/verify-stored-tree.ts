@@ -20,9 +20,7 @@ export interface TreeCheck {
 export async function createTreeCheck(deps: VerifyStoredDeps, companyId: CompanyId): Promise<TreeCheck> {
   const { store, keyring = null } = deps
   const origin = originOf(store.deployment, companyId)
-  const verifiers = [...(keyring?.signers(origin).map(({ vkey }) => vkey) ?? []), ...(deps.retiredVkeys ?? [])].flatMap(
-    (vkey) => parseVkey(vkey) ?? [],
-  )
+  const verifiers = keyring?.vkeys(origin).flatMap(({ vkey }) => parseVkey(vkey) ?? []) ?? []
   const query = <T>(fn: (sql: ShardSql) => Promise<T>): Promise<T> => store.onPrimary(store.shardOf(companyId), fn)
 
   const range = createCompactRange()

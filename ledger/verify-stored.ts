@@ -28,8 +28,6 @@ export interface VerifyStoredDeps {
   readonly store: Store
   /** Without it, checkpoints are compared but their signatures are not verified. */
   readonly keyring?: Keyring | null
-  /** Of keys that are no longer in the keyring but have signed older checkpoints. */
-  readonly retiredVkeys?: readonly string[]
   readonly wrappingKey?: Buffer | null
 }
 

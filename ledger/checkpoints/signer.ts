@@ -7,6 +7,7 @@ import { signCheckpoint } from '../proof/checkpoint.ts'
 import type { Keyring } from '../proof/keyring.ts'
 import { rootFromTiles } from '../tile-math.ts'
 import type { SignedTree, SignerState } from './signer-state.ts'
+import { thinCheckpoints } from './thin.ts'
 import { storeTiles, tileReader } from './tiles.ts'
 
 export interface StoredCheckpoint {
@@ -28,6 +29,8 @@ export interface CheckpointSigner {
 }
 
 const attempts = 10
+/** One signing in so many thins the ledger's older checkpoints; the root tells which, so that nothing has to be counted. */
+const thinEvery = 64
 
 export function createCheckpointSigner(deps: {
   store: Store
@@ -79,6 +82,7 @@ export function createCheckpointSigner(deps: {
       insert into ledger_checkpoints (company_id, size, note)
       select ${companyId}, ${size}, ${note} where exists (select from ledger_heads where company_id = ${companyId} and here)
       on conflict (company_id, size) do update set note = excluded.note`
+    if ((root[0] ?? 0) % thinEvery === 0) await thinCheckpoints(sql, companyId, size)
     return { companyId, size, note }
   }
 

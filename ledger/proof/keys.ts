@@ -15,6 +15,8 @@ export interface Verifier {
   /** Big-endian, as in a signature line. An identifier, not a fingerprint: vkeys are compared as whole texts. */
   readonly keyId: number
   readonly vkey: string
+  /** 32 bytes. */
+  readonly publicKey: Uint8Array
   verify(text: string, signature: Uint8Array): boolean
 }
 
@@ -78,11 +80,12 @@ export function parseVkey(text: string): Verifier | undefined {
     name,
     keyId: keyIdOf(name, publicKey),
     vkey: text,
+    publicKey,
     verify: (text, signature) => verify(null, Buffer.from(text, 'utf8'), key, signature),
   }
 }
 
-function formatVkey(name: string, publicKey: Uint8Array): string {
+export function formatVkey(name: string, publicKey: Uint8Array): string {
   return `${name}+${hex(keyIdOf(name, publicKey))}+${typed(publicKey)}`
 }
 

@@ -63,6 +63,8 @@ export interface RegisterSchemaInput {
   schema?: unknown | null | undefined
 }
 
+export type VkeyState = 'CURRENT' | 'SIGNING' | 'RETIRED'
+
 export interface LedgerRecordsArgs {
   first?: number | null | undefined
   after?: string | null | undefined
@@ -139,6 +141,7 @@ export interface Objects {
   LedgerCheckpointSigned: unknown
   LedgerMoment: unknown
   LedgerState: unknown
+  LedgerVkey: unknown
   PageInfo: unknown
   PrivatePart: unknown
   PublishLedgerPayload: unknown
@@ -175,6 +178,7 @@ export interface Resolvers<Context, O extends Objects> {
     published?: Resolver<O['Ledger'], Record<string, never>, Context, boolean>
     schemas?: Resolver<O['Ledger'], Record<string, never>, Context, readonly O['RecordSchema'][]>
     vkey?: Resolver<O['Ledger'], Record<string, never>, Context, string>
+    vkeys?: Resolver<O['Ledger'], Record<string, never>, Context, readonly O['LedgerVkey'][]>
   }
   LedgerCheckpoint?: {
     size?: Resolver<O['LedgerCheckpoint'], Record<string, never>, Context, number>
@@ -193,6 +197,10 @@ export interface Resolvers<Context, O extends Objects> {
   LedgerState?: {
     records?: Resolver<O['LedgerState'], Record<string, never>, Context, readonly O['Record'][]>
     hasMore?: Resolver<O['LedgerState'], Record<string, never>, Context, boolean>
+  }
+  LedgerVkey?: {
+    vkey?: Resolver<O['LedgerVkey'], Record<string, never>, Context, string>
+    state?: Resolver<O['LedgerVkey'], Record<string, never>, Context, VkeyState>
   }
   Mutation: {
     appendRecords: Resolver<unknown, MutationAppendRecordsArgs, Context, O['AppendRecordsPayload']>

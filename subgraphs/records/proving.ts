@@ -22,7 +22,7 @@ import {
   privatePartWith,
   recordProofWith,
 } from '../../loaders/ledger.ts'
-import type { Resolvers } from '../../schema/generated/records.ts'
+import type { Resolvers, VkeyState } from '../../schema/generated/records.ts'
 import type { Store } from '../../store/store.ts'
 import type { SubgraphContext } from '../context.ts'
 import type { RecordObjects } from './resolvers.ts'
@@ -54,7 +54,7 @@ export function createProvingResolvers({
   >
   Ledger: Pick<
     NonNullable<RecordResolvers['Ledger']>,
-    'checkpoint' | 'consistencyProof' | 'asOf' | 'published' | 'schemas' | 'vkey'
+    'checkpoint' | 'consistencyProof' | 'asOf' | 'published' | 'schemas' | 'vkey' | 'vkeys'
   >
   LedgerMoment: NonNullable<RecordResolvers['LedgerMoment']>
   Record: Pick<NonNullable<RecordResolvers['Record']>, 'private' | 'proof'>
@@ -105,6 +105,10 @@ export function createProvingResolvers({
         (await loaders.get(ledgerHead).load(companyId))?.published ?? false,
       schemas: async ({ companyId }, _, { loaders }) => (await loaders.get(ledgerSchemas).load(companyId)).map(parsed),
       vkey: ({ companyId }) => keyring.vkey(originOf(store.deployment, companyId)),
+      vkeys: ({ companyId }) =>
+        keyring
+          .vkeys(originOf(store.deployment, companyId))
+          .map(({ vkey, state }) => ({ vkey, state: state.toUpperCase() as VkeyState })),
     },
     LedgerMoment: {
       state: async (moment, { first, after }, { loaders }) => {

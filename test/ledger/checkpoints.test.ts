@@ -10,9 +10,10 @@ import { createCheckpointSigner, type CheckpointSigner } from '../../ledger/chec
 import { catalogSignerState, fileSignerState, type SignerState } from '../../ledger/checkpoints/signer-state.ts'
 import { tileReader } from '../../ledger/checkpoints/tiles.ts'
 import { inclusionProofFromTiles } from '../../ledger/tile-math.ts'
+import { thinCheckpoints } from '../../ledger/checkpoints/thin.ts'
 import { treeHash, verifyConsistency, verifyInclusion } from '../../ledger/merkle.ts'
 import { openCheckpoint, readCheckpoint } from '../../ledger/proof/checkpoint.ts'
-import { parseKeyring } from '../../ledger/proof/keyring.ts'
+import { type Keyring, parseKeyring } from '../../ledger/proof/keyring.ts'
 import { formatSkey, newSeed, parseVkey } from '../../ledger/proof/keys.ts'
 import { verifyTlogProof } from '../../ledger/proof/tlog-proof.ts'
 import { createProofs, type Proofs } from '../../ledger/proofs.ts'
@@ -260,6 +261,78 @@ test('a tree that only the old key has signed is signed once more by the new one
     again,
   ])
   expect(await bothSign.sign(companyId)).toEqual(again)
+})
+
+test('when the old key has gone, its vkey takes its place: what it alone has signed is known and verifies', async () => {
+  const companyId = await world.company()
+  await signer.sign(companyId)
+  const origin = `test/${companyId}`
+  const newKey = formatSkey('new', newSeed())
+  const both = parseKeyring(`${newKey}\n${oldKey}`)
+  expect(both.vkeys(origin).map(({ state }) => state)).toEqual(['current', 'signing'])
+  const without = parseKeyring(newKey)
+  const retired = parseKeyring(`${newKey}, ${keyring.vkey('anybody/else')}`)
+  expect(retired.vkeys(origin)).toEqual([
+    { vkey: without.vkey(origin), state: 'current' },
+    { vkey: keyring.vkey(origin), state: 'retired' },
+  ])
+  expect(retired.signers(origin)).toHaveLength(1)
+  const verify = async (ring: Keyring) => (await verifyStored({ ...world, keyring: ring }, companyId)).firstBreak
+  expect(await verify(without)).toMatchObject({ what: expect.stringContaining('no known key') as string })
+  expect(await verify(retired)).toBeNull()
+})
+
+test('older checkpoints get rarer with their distance, and one that is large enough is always found near by', async () => {
+  const companyId = await world.company()
+  const distances = Array.from({ length: 20_000 }, (_, i) => i)
+  const sizesAfter = async (newest: number): Promise<number[]> => {
+    await world.sql(companyId, async (sql) => {
+      await sql`insert into ledger_checkpoints (company_id, size, note)
+        select ${companyId}, s, 'note' from generate_series(${newest - 19_999}::bigint, ${newest}::bigint) s
+        on conflict do nothing`
+      await thinCheckpoints(sql, companyId, newest)
+    })
+    const rows = await world.sql(
+      companyId,
+      (sql) => sql<{ size: number }[]>`
+        select size from ledger_checkpoints where company_id = ${companyId} order by size desc`,
+    )
+    return rows.map(({ size }) => size)
+  }
+  const newest = 1_000_000
+  const sizes = await sizesAfter(newest)
+  expect(sizes.slice(0, 512)).toEqual(distances.slice(0, 512).map((distance) => newest - distance))
+  expect(sizes.length).toBeLessThan(512 + 256 * Math.log2(20_000 / 256))
+  for (const [index, size] of sizes.entries()) {
+    const gap = (sizes[index - 1] ?? newest) - size
+    expect(gap).toBeLessThanOrEqual(Math.max(1, (newest - size) / 128))
+  }
+  // Grown by much, and thinned again: bounded by the logarithm still.
+  const later = await sizesAfter(newest + 500_000)
+  expect(later.length).toBeLessThan(512 + 256 * Math.log2(520_000 / 256))
+  expect(later.filter((size) => size <= newest).length).toBeGreaterThan(8)
+})
+
+test('signing thins now and then', async () => {
+  const companyId = await world.company()
+  await grow(companyId, 3_000)
+  await world.sql(
+    companyId,
+    (sql) => sql`insert into ledger_checkpoints (company_id, size, note)
+      select ${companyId}, s, 'note' from generate_series(1, 3000) s`,
+  )
+  const count = async () => {
+    const [row] = await world.sql(
+      companyId,
+      (sql) => sql<[{ n: number }]>`select count(*) as n from ledger_checkpoints where company_id = ${companyId}`,
+    )
+    return row.n
+  }
+  for (let signed = 0; signed < 2_000 && (await count()) > 2_900; signed++) {
+    await grow(companyId, 1)
+    await signer.sign(companyId)
+  }
+  expect(await count()).toBeLessThan(2_000)
 })
 
 test('the follower signs what the feed says has grown', async () => {

@@ -96,8 +96,10 @@ test('a person is erased, the state at a moment is read, a schema registered and
     `mutation { publishLedger(input: { companyId: "${company}", published: true }) { ledger { published size } } }`,
   )
   expect(published.data).toMatchObject({ publishLedger: { ledger: { published: true } } })
-  const proof = await ask(ledger('consistencyProof(from: 1, to: 3)'))
+  const proof = await ask(ledger('consistencyProof(from: 1, to: 3) vkey vkeys { vkey state }'))
   expect(proof.codes).toEqual([])
+  const [{ ledger: keys }] = part(proof, '_entities') as [{ ledger: { vkey: string; vkeys: object[] } }]
+  expect(keys.vkeys).toEqual([{ vkey: keys.vkey, state: 'CURRENT' }])
 })
 
 test('another company may do none of it', async () => {
