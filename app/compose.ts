@@ -55,7 +55,7 @@ import type { ImportTarget } from './import/run-import.ts'
 import { newWrappingKey, storedSecret, wrappingKeyBytes } from './secrets.ts'
 import { openSigning, type Signing } from './signing.ts'
 import { openServers, type Servers } from './servers.ts'
-import { composeShards } from './shards.ts'
+import { composeShards, placeShards } from './shards.ts'
 import { addFeedMetrics } from './metrics/feed-metrics.ts'
 import { addJobMetrics } from './metrics/job-metrics.ts'
 import { createMetricsRegistry, type MetricsRegistry } from './metrics/registry.ts'
@@ -114,7 +114,8 @@ export async function composeData(
   const { profile, max } = config.pool
   const store = stack.use(
     await createStore({
-      shards: servers.shards,
+      shards: placeShards(servers.shards, config),
+      ...(config.placement === undefined ? {} : { placement: config.placement }),
       catalogUrl: servers.catalogUrl,
       pool: { ...poolProfiles[profile], ...(max === undefined ? {} : { max }) },
       deployment: config.deployment,
@@ -134,7 +135,7 @@ export async function composeData(
   const metrics = createMetricsRegistry()
   addStoreMetrics(metrics, store)
   const ledger = createLedger({ store, wrappingKey, onAppended: (shard) => relay.nudge(shard), metrics })
-  const companies = createCompanyCommands({ ledger })
+  const companies = createCompanyCommands({ ledger, regions: store.regions })
   const importTarget = createImportTarget({ store, ledger, companies })
   return {
     servers,

@@ -2,9 +2,10 @@ import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { z } from 'zod'
 import { AppError } from '../core/errors.ts'
-import { parseShardId } from '../core/ids.ts'
+import { parseShardId, type ShardId } from '../core/ids.ts'
 import type { OperationRates } from '../gateway/rates.ts'
 import { subgraphNames } from '../schema/sdl.ts'
+import { defaultPlacement, type PlacementConfig, placementConfig } from '../store/placement/create-strategy.ts'
 import type { PoolProfile } from '../store/pool/options.ts'
 import type { ShardConfig } from '../store/shard-config.ts'
 
@@ -45,6 +46,9 @@ export const environment = {
   CATALOG_URL: z.string().optional(),
   JOBS_URL: z.string().optional(),
   EMBEDDED_SHARDS: wholeNumber(1, 16).default(3),
+  PLACEMENT: z.enum(['consistent-hash', 'range', 'geographic']).optional(),
+  PLACEMENT_REGIONS: list.optional(),
+  SHARD_REGIONS: z.string().optional(),
   REDIS_URL: z.string().optional(),
   SUBGRAPH_URLS: z.string().optional(),
   SUPERGRAPH: z.string().optional(),
@@ -89,6 +93,10 @@ export interface Config {
   /** Absent: embedded servers, this many shards. */
   readonly external: { readonly shards: readonly ShardConfig[]; readonly catalogUrl: string } | undefined
   readonly embeddedShards: number
+  /** Absent: as the deployment was started, which is by consistent hashing where nothing was said. */
+  readonly placement: PlacementConfig | undefined
+  /** Of shards whose name does not begin with it. */
+  readonly shardRegions: ReadonlyMap<ShardId, string>
   /** With external servers and without Redis: BullMQ's own database; absent: one beside the catalog. */
   readonly jobsUrl: string | undefined
   /** `none` forces solo mode. */
@@ -146,6 +154,8 @@ export function readConfig(argv: readonly string[] = [], env: NodeJS.ProcessEnv 
     deployment: values.DEPLOYMENT,
     external: parseExternal(values),
     embeddedShards: values.EMBEDDED_SHARDS,
+    placement: parsePlacement(values),
+    shardRegions: parseShardRegions(values.SHARD_REGIONS ?? ''),
     jobsUrl: values.JOBS_URL,
     redisUrl: values.REDIS_URL,
     subgraphUrls: parseSubgraphUrls(values.SUBGRAPH_URLS ?? ''),
@@ -216,6 +226,31 @@ function parseTls({ TLS_CERT: cert, TLS_KEY: key }: Environment): Config['tls'] 
     throw new AppError('CONFIG_INVALID', 'TLS_CERT and TLS_KEY go together: set both, or neither.')
   }
   return { certFile: resolve(cert), keyFile: resolve(key) }
+}
+
+function parsePlacement({ PLACEMENT: kind, PLACEMENT_REGIONS: regions }: Environment): PlacementConfig | undefined {
+  if ((kind === 'geographic') !== (regions !== undefined)) {
+    throw new AppError('CONFIG_INVALID', 'PLACEMENT_REGIONS goes with PLACEMENT=geographic: set both or neither.')
+  }
+  if (kind === undefined) return undefined
+  const { virtualNodes } = defaultPlacement
+  const parsed = placementConfig.safeParse(
+    kind === 'range' ? { kind } : kind === 'geographic' ? { kind, virtualNodes, regions } : { kind, virtualNodes },
+  )
+  if (!parsed.success || (regions !== undefined && new Set(regions).size !== regions.length)) {
+    throw new AppError('CONFIG_INVALID', 'PLACEMENT_REGIONS: write eu,us,…, each 1 to 16 characters of a-z and 0-9.')
+  }
+  return parsed.data
+}
+
+function parseShardRegions(text: string): ReadonlyMap<ShardId, string> {
+  return new Map(
+    splitList(text).map((entry) => {
+      const [, name = '', region = ''] = /^([a-z0-9-]+)=([a-z0-9]{1,16})$/.exec(entry) ?? []
+      if (name === '') throw new AppError('CONFIG_INVALID', 'SHARD_REGIONS: write name=region,name=region,…')
+      return [parseShardId(name), region]
+    }),
+  )
 }
 
 function parseRoles(names: readonly string[] | undefined): ReadonlySet<Role> {

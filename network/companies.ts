@@ -33,9 +33,16 @@ export interface Written {
 
 export interface CompanyCommands {
   /** @throws AppError ALREADY_EXISTS | BAD_USER_INPUT | INVALID_ID | LIST_TOO_LONG */
-  create(input: NewCompanyInput & { id?: string | null | undefined }, by: ChangedBy): Promise<Written>
+  create(input: NewCompanyInput & PlacedId, by: ChangedBy): Promise<Written>
   /** A change that changes nothing appends nothing. @throws AppError NOT_FOUND | BAD_USER_INPUT | LIST_TOO_LONG */
   update(companyId: CompanyId, change: CompanyChange, by: ChangedBy): Promise<Written>
+}
+
+export interface PlacedId {
+  /** Left out: a UUIDv7. */
+  readonly id?: string | null | undefined
+  /** Where its data is to stay, under geographic placement: its id begins with it. */
+  readonly region?: string | null | undefined
 }
 
 export interface ChangedBy {
@@ -44,12 +51,35 @@ export interface ChangedBy {
   readonly scope?: StoreScope | undefined
 }
 
-export function createCompanyCommands(deps: { ledger: Ledger; clock?: Clock }): CompanyCommands {
-  const { ledger, clock = systemClock } = deps
+export function createCompanyCommands(deps: {
+  ledger: Ledger
+  /** See `Store.regions`. */
+  regions?: readonly string[]
+  clock?: Clock
+}): CompanyCommands {
+  const { ledger, regions = [], clock = systemClock } = deps
+
+  /** @throws AppError BAD_USER_INPUT | INVALID_ID */
+  function placedId({ id, region }: PlacedId): CompanyId {
+    if (region == null) return id == null ? newCompanyId(clock.now()) : parseCompanyId(id)
+    const refuse = (message: string): AppError =>
+      new AppError('BAD_USER_INPUT', message, { details: { field: 'region' } })
+    if (!regions.includes(region)) {
+      throw refuse(
+        regions.length === 0
+          ? 'region: companies are not placed by region here'
+          : `region: choose from ${regions.join(', ')}`,
+      )
+    }
+    if (id == null) return parseCompanyId(`${region}.${newCompanyId(clock.now())}`)
+    if (!id.startsWith(`${region}.`)) throw refuse(`region: the id of such a company begins with "${region}."`)
+    return parseCompanyId(id)
+  }
+
   return {
-    async create({ id, ...input }, { actor, scope }) {
+    async create({ id, region, ...input }, { actor, scope }) {
       const company: NewCompany = {
-        id: id == null ? newCompanyId(clock.now()) : parseCompanyId(id),
+        id: placedId({ id, region }),
         profile: parseNewProfile(input),
         at: new Date(clock.now()).toISOString(),
       }

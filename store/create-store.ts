@@ -256,6 +256,7 @@ export async function createStore(deps: StoreDeps): Promise<Store> {
   const store: Store = {
     shards: shardIds,
     deployment: directory.deployment,
+    regions: directory.strategy.regions,
     epoch: () => directory.epoch,
     shardOf: (companyId) => locate(directory, companyId),
     refresh,

@@ -4,7 +4,7 @@ import type { CompanyId, ShardId } from '../core/ids.ts'
 import { parseLsn } from '../core/position.ts'
 import { createStrategy, placementConfig, type PlacementConfig } from './placement/create-strategy.ts'
 import type { PlacementShard, Strategy } from './placement/strategy.ts'
-import type { ShardConfig } from './shard-config.ts'
+import { regionOf, type ShardConfig } from './shard-config.ts'
 
 export interface DirectoryShard extends PlacementShard {
   readonly generation: number
@@ -134,8 +134,4 @@ export async function initializeDirectory(
       )
     }
   })
-}
-
-function regionOf(shard: ShardConfig): string {
-  return shard.region ?? shard.name.split('-')[0] ?? shard.name
 }

@@ -8,3 +8,7 @@ export interface ShardConfig {
   /** For geographic placement; without it, what stands before the first `-` of the name (`eu-1` is in `eu`). */
   readonly region?: string
 }
+
+export function regionOf({ region, name }: ShardConfig): string {
+  return region ?? name.split('-')[0] ?? name
+}

@@ -43,6 +43,8 @@ export interface Store extends AsyncDisposable {
   readonly shards: readonly ShardId[]
   /** The deployment's name, fixed at its first start: the first half of every ledger's origin. */
   readonly deployment: string
+  /** Under geographic placement those that a company's id may begin with; else none. */
+  readonly regions: readonly string[]
   /** Version of the directory this process holds. */
   epoch(): number
   shardOf(companyId: CompanyId): ShardId

@@ -13,6 +13,7 @@ export type CompanyOrder = 'RELEVANCE' | 'NAME' | 'NEWEST'
 
 export interface CreateCompanyInput {
   id?: string | null | undefined
+  region?: string | null | undefined
   name: string
   identifiers?: readonly IdentifierInput[] | null | undefined
   sector?: string | null | undefined

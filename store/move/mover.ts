@@ -4,7 +4,7 @@ import type { CompanyId, ShardId } from '../../core/ids.ts'
 import type { Logger } from '../../core/log.ts'
 import { formatLsn } from '../../core/position.ts'
 import type { Sql } from 'postgres'
-import { loadDirectory, locate } from '../directory.ts'
+import { type Directory, loadDirectory, locate } from '../directory.ts'
 import type { ShardSql, Store } from '../store.ts'
 import { companyTables, countRows, requireSameTables, type CompanyTable } from './company-tables.ts'
 import { closeCompany, deleteRows, holdPlace, openCompany, reopenCompany, takePlace } from './fence.ts'
@@ -66,7 +66,9 @@ export function createMover(deps: MoverDeps): Mover {
   return {
     async plan(companyId, target) {
       if (!store.shards.includes(target)) throw new AppError('NOT_FOUND', `There is no shard "${target}".`)
-      const source = locate(await loadDirectory(catalog), companyId)
+      const directory = await loadDirectory(catalog)
+      requireRegion(directory, companyId, target)
+      const source = locate(directory, companyId)
       if (source === target) throw new AppError('BAD_USER_INPUT', 'The company is on that shard already.')
       return planMove(catalog, { companyId, source, target })
     },
@@ -271,6 +273,15 @@ export function createMover(deps: MoverDeps): Mover {
   function onShard<T>(shard: ShardId, fn: (sql: ShardSql) => Promise<T>, signal?: AbortSignal): Promise<T> {
     return store.onPrimary(shard, fn, signal === undefined ? {} : { signal })
   }
+}
+
+/** @throws AppError BAD_USER_INPUT where the company's data is to stay in a region that the shard is not in */
+function requireRegion({ strategy, shards }: Directory, companyId: CompanyId, target: ShardId): void {
+  const region = strategy.regions.find((name) => companyId.startsWith(`${name}.`))
+  const there = shards.get(target)?.region
+  // A region without a shard of its own is served by others.
+  if (region === undefined || region === there || shards.values().every((shard) => shard.region !== region)) return
+  throw new AppError('BAD_USER_INPUT', `The company is to stay in "${region}", and "${target}" is in "${there}".`)
 }
 
 /** Not worth another try: the copies differ, or the move makes no sense (any longer). */

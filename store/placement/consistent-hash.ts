@@ -11,6 +11,7 @@ const headroom = 1.03
  */
 export function consistentHash({ virtualNodes }: { virtualNodes: number }): Strategy {
   return {
+    regions: [],
     bucketOf: (companyId) => hash32(companyId) % bucketCount,
     assign: (shards) =>
       assignOnRing(

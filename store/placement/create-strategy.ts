@@ -22,7 +22,7 @@ export const placementConfig = z.discriminatedUnion('kind', [
 
 export type PlacementConfig = z.infer<typeof placementConfig>
 
-export const defaultPlacement: PlacementConfig = { kind: 'consistent-hash', virtualNodes: 150 }
+export const defaultPlacement = { kind: 'consistent-hash', virtualNodes: 150 } as const satisfies PlacementConfig
 
 export function createStrategy(config: PlacementConfig): Strategy {
   switch (config.kind) {

@@ -12,6 +12,7 @@ export function geographic(config: { regions: readonly string[]; virtualNodes: n
   const { regions, virtualNodes } = config
   const start = (region: number): number => Math.floor((region * bucketCount) / regions.length)
   return {
+    regions,
     bucketOf(companyId) {
       const dot = companyId.indexOf('.')
       const named = dot < 0 ? -1 : regions.indexOf(companyId.slice(0, dot))

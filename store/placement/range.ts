@@ -10,6 +10,7 @@ const alphabet = '-.0123456789abcdefghijklmnopqrstuvwxyz'
  */
 export function range(): Strategy {
   return {
+    regions: [],
     bucketOf(companyId) {
       let fraction = 0
       for (let i = 7; i >= 0; i--) {

@@ -14,6 +14,8 @@ export interface PlacementShard {
  * `bucketOf` MUST never change for a deployment once it holds a company.
  */
 export interface Strategy {
+  /** Those that an id may begin with to stay there (`eu.acme`); none where placement does not look at regions. */
+  readonly regions: readonly string[]
   bucketOf(companyId: string): number
   /** One shard for each of the buckets. `shards` holds at least one. */
   assign(shards: readonly PlacementShard[]): ShardId[]

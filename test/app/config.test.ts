@@ -1,6 +1,8 @@
 import { expect, test } from 'vitest'
 import { readConfig } from '../../app/config.ts'
+import { placeShards } from '../../app/shards.ts'
 import { AppError } from '../../core/errors.ts'
+import { parseShardId } from '../../core/ids.ts'
 
 const refusal = (argv: string[], env: Record<string, string>): AppError => {
   try {
@@ -83,4 +85,35 @@ test('open access is for a supergraph of your own, and starts nothing beside its
     demo: false,
     subgraphHeaders: ['authorization', 'x-tenant'],
   })
+})
+
+test('placement is by consistent hashing, by range or by regions, and regions belong to the last alone', () => {
+  expect(readConfig([], {})).toMatchObject({ placement: undefined, shardRegions: new Map() })
+  expect(readConfig([], { PLACEMENT: 'range' }).placement).toEqual({ kind: 'range' })
+  expect(readConfig(['--placement=consistent-hash'], {}).placement).toEqual({
+    kind: 'consistent-hash',
+    virtualNodes: 150,
+  })
+  const regional = { PLACEMENT: 'geographic', PLACEMENT_REGIONS: 'eu, us', SHARD_REGIONS: 'a=eu,b=us' }
+  const config = readConfig([], regional)
+  expect(config.placement).toEqual({ kind: 'geographic', virtualNodes: 150, regions: ['eu', 'us'] })
+  const shardOf = (name: string) => ({ name: parseShardId(name), primaryUrl: 'postgres://x', replicaUrls: [] })
+  expect(placeShards([shardOf('a'), shardOf('b'), shardOf('us-2')], config).map(({ region }) => region)).toEqual([
+    'eu',
+    'us',
+    undefined,
+  ])
+  for (const shards of [['a', 'b', 'asia-1'], ['a']]) {
+    expect(() => placeShards(shards.map(shardOf), config)).toThrow(/asia|"b"/)
+  }
+  for (const wrong of [
+    { PLACEMENT: 'geographic' },
+    { PLACEMENT_REGIONS: 'eu' },
+    { ...regional, PLACEMENT_REGIONS: 'eu,eu' },
+    { ...regional, PLACEMENT_REGIONS: 'Europe' },
+    { SHARD_REGIONS: 'a' },
+    { PLACEMENT: 'alphabetic' },
+  ]) {
+    expect(refusal([], wrong).code).toBe('CONFIG_INVALID')
+  }
 })

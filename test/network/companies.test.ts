@@ -4,6 +4,7 @@ import { listCompanies } from '../../network/list-companies.ts'
 import { compareBytes } from '../../network/merge.ts'
 import { readCompanies, readCompaniesByIdentifier } from '../../network/read-companies.ts'
 import { putSectors } from '../../network/sectors.ts'
+import { createCompanyCommands } from '../../network/companies.ts'
 import { createWorld, type World } from './world.ts'
 
 let world: World
@@ -113,6 +114,22 @@ describe('creating and updating', () => {
     const nobody = parseCompanyId('nobody')
     await expect(world.companies.update(nobody, { name: 'x' }, {})).rejects.toMatchObject({ code: 'NOT_FOUND' })
     expect(await kindsOf(nobody)).toEqual([])
+  })
+})
+
+describe('where companies are placed by region', () => {
+  test('a company of a region has an id that begins with it, and nothing else will do', async () => {
+    const regional = createCompanyCommands({ ledger: world.ledger, regions: ['eu', 'us'] })
+    const { company } = await regional.create({ name: 'Regional', region: 'us' }, {})
+    expect(company.id).toMatch(/^us\.[0-9a-f-]{36}$/)
+    expect((await regional.create({ name: 'Named', region: 'eu', id: 'eu.named' }, {})).company.id).toBe('eu.named')
+    for (const [commands, input] of [
+      [regional, { name: 'Elsewhere', region: 'eu', id: 'us.named' }],
+      [regional, { name: 'Elsewhere', region: 'mars' }],
+      [world.companies, { name: 'Elsewhere', region: 'eu' }],
+    ] as const) {
+      await expect(commands.create(input, {})).rejects.toMatchObject({ code: 'BAD_USER_INPUT' })
+    }
   })
 })
 
