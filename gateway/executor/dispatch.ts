@@ -132,7 +132,7 @@ export function createDispatch(options: DispatchOptions): Dispatch {
 
 function joinCalls(waiting: readonly Waiting[]): JoinedCall[] {
   const byQuestion = Map.groupBy(waiting, ({ call: { fetch, variables } }) =>
-    fetch.variableUsages.length === 0 ? fetch.query : `${fetch.query}\n${JSON.stringify(variables)}`,
+    fetch.variableUsages.length === 0 ? fetch.question : `${fetch.question}\n${JSON.stringify(variables)}`,
   )
   return Array.from(byQuestion.values(), joinSame)
 }
@@ -165,10 +165,10 @@ function partOf(answer: SubgraphAnswer, alias: string): SubgraphAnswer {
   return { data: entities === undefined || entities === null ? null : { _entities: entities }, errors }
 }
 
-/** Gives every member its own entities; only the first may keep what came, the others get copies. */
+/** Gives every member its own entities: one that holds objects goes to the first that asked, the others get copies. */
 function settle(part: JoinedCall, answer: SubgraphAnswer): void {
   const entities = isObject(answer.data) ? own(answer.data, '_entities') : undefined
-  const given = new Set<unknown>()
+  const given = new Set<number>()
   for (const { waiting, indices } of part.members) {
     if (indices === undefined) {
       waiting.resolve(answer)
@@ -180,16 +180,18 @@ function settle(part: JoinedCall, answer: SubgraphAnswer): void {
       const index = indices.indexOf(position)
       return index < 0 ? [] : [movedError(error, ['_entities', index, ...(error.path ?? []).slice(2)])]
     })
-    const complete = Array.isArray(entities) && entities.length === part.texts.length
-    const own = complete
-      ? indices.map((index): unknown => {
-          const entity: unknown = entities[index]
-          if (given.has(entity)) return copyJson(entity)
-          if (isObject(entity)) given.add(entity)
-          return entity
-        })
-      : entities
-    waiting.resolve({ data: own === undefined ? null : { _entities: own }, errors })
+    if (!Array.isArray(entities) || entities.length !== part.texts.length) {
+      waiting.resolve({ data: entities === undefined ? null : { _entities: entities }, errors })
+      continue
+    }
+    const shared = waiting.call.fetch.brings.size > 0 || waiting.call.fetch.outputRewrites.length > 0
+    const own: unknown[] = []
+    for (const index of indices) {
+      const entity: unknown = entities[index]
+      own.push(shared && given.has(index) ? copyJson(entity) : entity)
+      if (shared) given.add(index)
+    }
+    waiting.resolve({ data: { _entities: own }, errors })
   }
 }
 

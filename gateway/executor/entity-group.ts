@@ -1,8 +1,8 @@
 /**
- * The entities of one fetch, each asked for once. Where equal entities hold nothing but their key they are made one
- * object in the data, so that whatever is fetched, merged or looked at for one of them later is done once.
+ * The entities of one fetch, each asked for once. Where entities are equal in everything they are made one object in the
+ * data, so that whatever is fetched, merged, looked at or written for one of them later is done once.
  */
-import type { JsonObject } from './json.ts'
+import { equalJson, type JsonObject } from './json.ts'
 import type { Representations } from './representations.ts'
 
 export class EntityGroup {
@@ -17,28 +17,30 @@ export class EntityGroup {
   /** Key value -> index, for the entities of one type whose representation is that type and one key. */
   readonly #byKey = new Map<string, number>()
   #keyType: unknown
-  /** For all other entities: by what was already looked at, and by text. */
-  #byObject: Map<JsonObject, number> | undefined
+  /** For all other entities. */
   #byText: Map<string, number> | undefined
 
   constructor(representations: Representations) {
     this.representations = representations
   }
 
-  /** `holder[key]` is the entity. */
-  add(entity: JsonObject, holder?: JsonObject | unknown[], key?: string | number): void {
+  /**
+   * Takes an entity that has not been added yet.
+   * @returns one that was added before and is equal in everything, where `unite` says that this is looked for
+   */
+  add(entity: JsonObject, unite: boolean): JsonObject | undefined {
     const index = this.#indexOf(entity)
-    if (index === undefined) return
+    if (index === undefined) return undefined
     const same = this.first[index]
-    if (same === entity) return
     if (same === undefined) {
       this.first.push(entity)
-    } else if (holder !== undefined && key !== undefined && this.#areBare(entity, same)) {
-      ;(holder as Record<string | number, unknown>)[key] = same
+    } else if (unite && equalJson(entity, same)) {
+      return same
     } else {
       this.others.push(entity)
       this.otherIndices.push(index)
     }
+    return undefined
   }
 
   /** Where the entity's representation is in `texts`, if it was asked for. */
@@ -46,10 +48,6 @@ export class EntityGroup {
     const text = this.representations.text(entity)
     const index = text === undefined ? -1 : this.texts.indexOf(text)
     return index < 0 ? undefined : index
-  }
-
-  #areBare(entity: JsonObject, same: JsonObject): boolean {
-    return this.representations.isBare(entity) && this.representations.isBare(same)
   }
 
   /** `undefined` for an entity that lacks something required. */
@@ -70,10 +68,7 @@ export class EntityGroup {
   }
 
   #indexByText(entity: JsonObject): number | undefined {
-    this.#byObject ??= new Map()
     this.#byText ??= new Map()
-    const known = this.#byObject.get(entity)
-    if (known !== undefined) return known
     const text = this.representations.text(entity)
     if (text === undefined) return undefined
     let index = this.#byText.get(text)
@@ -81,7 +76,6 @@ export class EntityGroup {
       index = this.texts.push(text) - 1
       this.#byText.set(text, index)
     }
-    this.#byObject.set(entity, index)
     return index
   }
 }

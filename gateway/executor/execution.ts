@@ -8,6 +8,7 @@ import type { RequestContext } from '../../core/request.ts'
 import type { Dispatch } from './dispatch.ts'
 import { commonPath, runFetch, type FetchState } from './fetch.ts'
 import type { JsonObject } from './json.ts'
+import { FoundPlaces } from './places.ts'
 import type { CompiledFetch, CompiledNode } from './plan.ts'
 
 export interface Execution {
@@ -27,7 +28,7 @@ export interface Executed {
 }
 
 export async function runPlan(root: CompiledNode | undefined, execution: Execution): Promise<Executed> {
-  const state: FetchState = { ...execution, errors: [] }
+  const state: FetchState = { ...execution, places: new FoundPlaces(), errors: [] }
   if (root !== undefined) await runNode(root, execution, state)
   return state
 }

@@ -1,8 +1,4 @@
-/**
- * One fetch of a plan: what is there already tells what to ask for, the answer is merged below it. Equal entities are
- * asked for once; where they are equal in everything they become one object, so that whatever is fetched, merged or
- * written for one of them later is done once.
- */
+/** One fetch of a plan: what is there already tells what to ask for, the answer is merged below it. */
 import type { GraphQLError } from 'graphql'
 import type { RequestContext } from '../../core/request.ts'
 import type { Dispatch, SubgraphAnswer } from './dispatch.ts'
@@ -10,7 +6,7 @@ import { placesAt, subgraphError, type Path } from './errors.ts'
 import { isObject, own, type JsonObject } from './json.ts'
 import { copyJson, mergeInto } from './merge.ts'
 import { EntityGroup } from './entity-group.ts'
-import { findPlacesWithParents, forEachPlace } from './places.ts'
+import { findPlacesWithParents, forEachPlace, type FoundPlaces } from './places.ts'
 import type { CompiledFetch } from './plan.ts'
 import type { Representations } from './representations.ts'
 import { applyRewrites } from './rewrites.ts'
@@ -23,6 +19,7 @@ export interface FetchState {
   readonly context: RequestContext
   readonly dispatch: Dispatch
   readonly data: JsonObject
+  readonly places: FoundPlaces
   readonly errors: GraphQLError[]
 }
 
@@ -30,9 +27,29 @@ export async function runFetch(fetch: CompiledFetch, state: FetchState): Promise
   const { representations } = fetch
   if (representations === undefined) return runRootFetch(fetch, state)
   if (fetch.contextArguments !== undefined) return runContextFetch(fetch, representations, state)
-  const group = new EntityGroup(representations)
-  forEachPlace(state.data, fetch.path, group)
-  await fetchGroup(fetch, group, variablesOf(fetch, state), state)
+  await fetchGroup(fetch, entitiesOf(fetch, representations, state), variablesOf(fetch, state), state)
+}
+
+/** Where nobody has been yet equal objects are found and made one; where somebody has, they are known. */
+function entitiesOf(fetch: CompiledFetch, representations: Representations, state: FetchState): EntityGroup {
+  let group: EntityGroup | undefined
+  const objects = state.places.at(fetch, () => {
+    const first = (group = new EntityGroup(representations))
+    const found = new Set<JsonObject>()
+    forEachPlace(state.data, fetch.path, {
+      add(entity, holder, key) {
+        if (found.has(entity)) return
+        const equal = first.add(entity, fetch.unites)
+        if (equal === undefined) found.add(entity)
+        else (holder as Record<string | number, unknown>)[key] = equal
+      },
+    })
+    return [...found]
+  })
+  if (group !== undefined) return group
+  const known = new EntityGroup(representations)
+  for (const entity of objects) known.add(entity, false)
+  return known
 }
 
 async function runRootFetch(fetch: CompiledFetch, state: FetchState): Promise<void> {
@@ -51,6 +68,7 @@ async function runRootFetch(fetch: CompiledFetch, state: FetchState): Promise<vo
   }
   if (!isObject(answer.data)) return
   applyRewrites(state.schema, fetch.outputRewrites, answer.data)
+  state.places.merged(fetch)
   for (const [index, entity] of entities.entries()) mergeInto(entity, index === 0 ? answer.data : copyJson(answer.data))
 }
 
@@ -66,7 +84,7 @@ async function runContextFetch(
     const key = JSON.stringify(extra)
     const known = groups.get(key)
     const { group } = known ?? { group: new EntityGroup(representations) }
-    group.add(entity)
+    group.add(entity, false)
     if (known === undefined) groups.set(key, { variables: { ...variablesOf(fetch, state), ...extra }, group })
   }
   await Promise.all([...groups.values()].map(({ variables, group }) => fetchGroup(fetch, group, variables, state)))
@@ -93,6 +111,7 @@ async function fetchGroup(
   if (received.length !== texts.length) {
     throw new Error(`Expected "data._entities" to contain ${texts.length} elements`)
   }
+  state.places.merged(fetch)
   for (let index = 0; index < first.length; index++) mergeEntity(fetch, first[index], received[index], state)
   const { others, otherIndices } = group
   for (let index = 0; index < others.length; index++) {

@@ -23,6 +23,25 @@ export function setOwn(object: JsonObject, key: string, value: unknown): void {
   }
 }
 
+/** Whether two values would be the same JSON, apart from the order of keys. */
+export function equalJson(a: unknown, b: unknown): boolean {
+  if (a === b) return true
+  if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return false
+  if (Array.isArray(a)) {
+    if (!Array.isArray(b) || a.length !== b.length) return false
+    for (let index = 0; index < a.length; index++) if (!equalJson(a[index], b[index])) return false
+    return true
+  }
+  if (Array.isArray(b)) return false
+  let keys = 0
+  for (const key in a) {
+    if (!Object.hasOwn(b, key) || !equalJson((a as JsonObject)[key], (b as JsonObject)[key])) return false
+    keys += 1
+  }
+  for (const _key in b) keys -= 1
+  return keys === 0
+}
+
 /** Whether reading this name from an object without it would find something else. */
 export function isInheritedName(key: string): boolean {
   return inherited.has(key)

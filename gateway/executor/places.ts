@@ -3,9 +3,31 @@
  * list. Each is given together with what holds it, so that equal entities can be made one object.
  */
 import { isObject, own, type JsonObject } from './json.ts'
+import { bringsTo, type CompiledFetch } from './plan.ts'
 
 export interface PlaceVisitor {
+  /** `holder[key]` is the entity. */
   add(entity: JsonObject, holder: JsonObject | unknown[], key: string | number): void
+}
+
+/** The objects at each path of one execution, each once: most fetches of a plan go where another has been. */
+export class FoundPlaces {
+  readonly #byPath = new Map<string, { readonly path: readonly string[]; readonly objects: readonly JsonObject[] }>()
+
+  /** @param find looks for them where nobody has been yet */
+  at({ path, pathKey }: CompiledFetch, find: () => readonly JsonObject[]): readonly JsonObject[] {
+    const known = this.#byPath.get(pathKey)
+    if (known !== undefined) return known.objects
+    const objects = find()
+    this.#byPath.set(pathKey, { path, objects })
+    return objects
+  }
+
+  /** After an answer was merged: below its path there may be more now. */
+  merged(fetch: CompiledFetch): void {
+    if (fetch.brings.size === 0) return
+    for (const [key, { path }] of this.#byPath) if (bringsTo(fetch, path)) this.#byPath.delete(key)
+  }
 }
 
 /** What is not of the shape that the path was planned for is passed over. */

@@ -3,7 +3,14 @@
  * only walking data, sending text and merging answers. The shape of the plan is kept as the planner made it.
  */
 import type { FetchNode, PlanNode } from '@apollo/query-planner'
-import { Kind, parse, type DocumentNode, type OperationDefinitionNode, type OperationTypeNode } from 'graphql'
+import {
+  Kind,
+  parse,
+  type DocumentNode,
+  type OperationDefinitionNode,
+  type OperationTypeNode,
+  type SelectionSetNode,
+} from 'graphql'
 import type { PlannableSupergraph } from '../planner/supergraph.ts'
 import { selectsOnlyPublic } from '../public-fields.ts'
 import { compileContextArguments, type ContextArguments } from './context-arguments.ts'
@@ -27,9 +34,17 @@ export interface CompiledFetch {
   readonly operationKind: `${OperationTypeNode}`
   readonly operationName: string | undefined
   readonly query: string
+  /** The query without its operation's name: what asks the same is the same text. */
+  readonly question: string
   readonly document: () => DocumentNode
   /** From the root of the data to what the answer is merged into; `@` stands for the items of a list. */
   readonly path: readonly string[]
+  /** The path as one text. */
+  readonly pathKey: string
+  /** The fields that it brings and that hold objects. */
+  readonly brings: ReadonlySet<string>
+  /** Whether equal objects at its path may become one: not where anything later tells them apart by their parents. */
+  readonly unites: boolean
   readonly variableUsages: readonly string[]
   /** Present for entity fetches. */
   readonly representations: Representations | undefined
@@ -49,26 +64,32 @@ export interface CompiledPlan {
 type PlanSchema = Pick<PlannableSupergraph, 'fullSchema' | 'publicMarks'>
 
 export function compilePlan(node: PlanNode | undefined, supergraph: PlanSchema): CompiledPlan {
-  const fetches: CompiledFetch[] = []
+  const fetches: { -readonly [Key in keyof CompiledFetch]: CompiledFetch[Key] }[] = []
+  /** Of each fetch, those that are over before it starts. */
+  const earlier: ReadonlySet<CompiledFetch>[] = []
 
-  function compile(node: PlanNode, path: readonly string[]): CompiledNode {
+  function compile(node: PlanNode, path: readonly string[], over: ReadonlySet<CompiledFetch>): CompiledNode {
     switch (node.kind) {
-      case 'Sequence':
-        return { kind: 'sequence', nodes: node.nodes.map((child) => compile(child, path)) }
+      case 'Sequence': {
+        const start = fetches.length
+        const nodes = node.nodes.map((child) => compile(child, path, new Set([...over, ...fetches.slice(start)])))
+        return { kind: 'sequence', nodes }
+      }
       case 'Parallel':
-        return { kind: 'parallel', nodes: node.nodes.map((child) => compile(child, path)) }
+        return { kind: 'parallel', nodes: node.nodes.map((child) => compile(child, path, over)) }
       case 'Flatten':
-        return compile(node.node, [...path, ...node.path.map(String)])
+        return compile(node.node, [...path, ...node.path.map(String)], over)
       case 'Condition':
         return {
           kind: 'condition',
           variable: node.condition,
-          whenTrue: node.ifClause && compile(node.ifClause, path),
-          whenFalse: node.elseClause && compile(node.elseClause, path),
+          whenTrue: node.ifClause && compile(node.ifClause, path, over),
+          whenFalse: node.elseClause && compile(node.elseClause, path, over),
         }
       case 'Fetch': {
         const fetch = compileFetch(node, path, fetches.length, supergraph)
         fetches.push(fetch)
+        earlier.push(over)
         return fetch
       }
       case 'Defer':
@@ -79,8 +100,19 @@ export function compilePlan(node: PlanNode | undefined, supergraph: PlanSchema):
     }
   }
 
-  const root = node && compile(node, [])
+  const root = node && compile(node, [], new Set())
+  const byParents = fetches.some(({ contextArguments }) => contextArguments !== undefined)
+  for (const fetch of fetches) {
+    fetch.unites =
+      !byParents && fetches.every((other) => !bringsTo(other, fetch.path) || earlier[fetch.index]?.has(other))
+  }
   return { root, fetches }
+}
+
+/** Whether what a fetch brings may hold objects at a path further down. */
+export function bringsTo({ path, brings }: CompiledFetch, below: readonly string[]): boolean {
+  const next = below[path.length]
+  return next !== undefined && brings.has(next) && path.every((step, index) => step === below[index])
 }
 
 export function compileFetch(
@@ -100,8 +132,12 @@ export function compileFetch(
     operationKind: node.operationKind,
     operationName: node.operationName,
     query: node.operation,
+    question: node.operation.replace(/^(\w+) \w+/, '$1'),
     document,
     path,
+    pathKey: path.join('.'),
+    brings: fieldsWithObjects(operationOf(document()).selectionSet, node.requires === undefined ? 0 : 1),
+    unites: false,
     variableUsages: (node.variableUsages ?? []).filter((name) => name !== 'representations'),
     representations: node.requires && compileRepresentations(schema, node.requires, node.inputRewrites),
     contextArguments: compileContextArguments(schema, node.contextRewrites ?? []),
@@ -109,6 +145,18 @@ export function compileFetch(
     outputRewrites: node.outputRewrites ?? [],
     bodyHead: `{"query":${JSON.stringify(node.operation)}${operationName},"variables":{`,
   }
+}
+
+/** @param levels of fields around what each entity gets: `_entities`, or none */
+function fieldsWithObjects(set: SelectionSetNode, levels: number, found = new Set<string>()): ReadonlySet<string> {
+  for (const selection of set.selections) {
+    if (selection.kind === Kind.FRAGMENT_SPREAD) throw new Error('A fetch spreads no fragments.')
+    if (selection.selectionSet === undefined) continue
+    if (selection.kind === Kind.INLINE_FRAGMENT) fieldsWithObjects(selection.selectionSet, levels, found)
+    else if (levels > 0) fieldsWithObjects(selection.selectionSet, levels - 1, found)
+    else found.add(selection.alias?.value ?? selection.name.value)
+  }
+  return found
 }
 
 /** The one operation of a fetch's document. */

@@ -18,8 +18,6 @@ export interface Representations {
   object(entity: JsonObject): JsonObject | undefined
   /** The key's value, for an entity whose representation is its type and one key that is a string. */
   singleKey(entity: JsonObject): string | undefined
-  /** Whether the entity holds nothing but what its representation says: equal texts then mean equal entities. */
-  isBare(entity: JsonObject): boolean
 }
 
 interface TextField {
@@ -75,16 +73,6 @@ export function compileRepresentations(
       const key = first?.name === '__typename' ? second : first
       const value = key === undefined || key.fields !== undefined ? undefined : entity[key.from]
       return typeof value === 'string' ? value : undefined
-    },
-    isBare(entity) {
-      const fields = fieldsFor(entity)
-      if (fields === undefined) return false
-      let keys = 0
-      for (const key in entity) {
-        if (typeof entity[key] === 'object' && entity[key] !== null) return false
-        keys += 1
-      }
-      return keys === fields.length && fields.every((field) => field.fields === undefined)
     },
   }
 }

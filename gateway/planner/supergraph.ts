@@ -4,7 +4,12 @@
  * supergraph prepared so that its plans are right where, from the text as it is, they would not be.
  */
 import { createHash } from 'node:crypto'
-import { Supergraph, type Operation, type Schema } from '@apollo/federation-internals'
+import {
+  DEFAULT_SUPPORTED_SUPERGRAPH_FEATURES,
+  Supergraph,
+  type Operation,
+  type Schema,
+} from '@apollo/federation-internals'
 import { QueryPlanner, type QueryPlan } from '@apollo/query-planner'
 import { parse, type GraphQLSchema } from 'graphql'
 import { type PublicMarks, readPublicMarks } from '../public-fields.ts'
@@ -32,14 +37,17 @@ export interface PlannableSupergraph {
   readonly subgraphs: readonly { readonly name: string; readonly url: string }[]
 }
 
+/** What a supergraph may ask of whoever executes it: what Apollo's gateway takes, and arguments from a context. */
+const supportedFeatures = new Set([...DEFAULT_SUPPORTED_SUPERGRAPH_FEATURES, 'https://specs.apollo.dev/context/v0.1'])
+
 /** @throws Error with the composition's own words when the text is no supergraph or needs what we cannot execute. */
 export function buildSupergraph(sdl: string): PlannableSupergraph {
-  const given = Supergraph.build(sdl, { validateSupergraph: true })
+  const given = Supergraph.build(sdl, { supportedFeatures, validateSupergraph: true })
   const parsed = parse(sdl, { noLocation: true })
   const publicMarks = readPublicMarks(parsed)
   const partialTypes = separatePartialTypes(dropUnresolvableKeys(parsed))
   const { document, restore } = separateRequiredArguments(partialTypes.document)
-  const planned = Supergraph.build(document, { validateSupergraph: false })
+  const planned = Supergraph.build(document, { supportedFeatures, validateSupergraph: false })
   // Fetches carry their selections in full: fragments would collide when several fetches leave as one operation.
   const planner = new QueryPlanner(planned, { reuseQueryFragments: false })
   return {

@@ -95,3 +95,15 @@ test('explain tells the plan and every request that was sent', async () => {
   })
   expect(gateway.federated.explainPlan('{ ships { id } }')).toContain('Fetch(service: "fleet")')
 })
+
+test('what is asked of entities at several places is asked once, also under operations of different names', async () => {
+  await using gateway = await testGateway(subgraphs)
+  const { data } = await gateway.query('query Ships { ships { captain } flagship { captain } }')
+  expect(data).toEqual({
+    ships: ['1', '2', '3'].map((id) => ({ captain: `captain ${id}` })),
+    flagship: { captain: 'captain 2' },
+  })
+  const [, crew] = gateway.asked
+  expect(crew?.query).not.toContain('_1:')
+  expect(crew?.variables).toEqual({ representations: ['1', '2', '3'].map((id) => ({ __typename: 'Ship', id })) })
+})
