@@ -73,6 +73,9 @@ export const environment = {
   LOG_LEVEL: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('warn'),
 } as const
 
+/** Where the console's link to Apollo Sandbox leads. */
+const sandboxOrigin = 'https://studio.apollographql.com'
+
 const schema = z.object(environment)
 type Environment = z.infer<typeof schema>
 
@@ -179,7 +182,7 @@ export function readConfig(argv: readonly string[] = [], env: NodeJS.ProcessEnv 
       profile: values.POOL_PROFILE ?? (values.SHARDS === undefined ? 'memory-constrained' : 'high-throughput'),
       max: values.POOL_MAX,
     },
-    corsOrigins: values.CORS_ORIGINS ?? [],
+    corsOrigins: values.CORS_ORIGINS ?? (production ? [] : [sandboxOrigin]),
     rates: parseRates(values.RATE_LIMITS ?? ''),
     webhooksAllowPrivate: values.WEBHOOKS_ALLOW_PRIVATE ?? !production,
     exports: { maxBytes: values.EXPORT_MAX_MB * 1024 ** 2, keepMs: values.EXPORT_KEEP_HOURS * 3_600_000 },

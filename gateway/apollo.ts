@@ -14,7 +14,7 @@ import {
 import { type FormattedExecutionResult, OperationTypeNode } from 'graphql'
 import { AppError } from '../core/errors.ts'
 import type { Logger } from '../core/log.ts'
-import type { RequestContext } from '../core/request.ts'
+import type { Principal, RequestContext } from '../core/request.ts'
 import type { AnswerCaching } from './answer-caching.ts'
 import { answerText } from './answer-text.ts'
 import { type Authenticator, mustBeKnown, principalKey } from './credentials.ts'
@@ -102,7 +102,9 @@ function operationPlugin(
   deps: Parameters<typeof createApollo>[0],
   requestIds: WeakMap<object, string>,
 ): ApolloServerPlugin<RequestContext> {
-  const { caching, ownWrites, limits, development, debugExtensions, logger, metrics } = deps
+  const { caching, ownWrites, limits, development, logger, metrics } = deps
+  // They tell how the data is spread: in production only administrators see them.
+  const debugged = ({ kind }: Principal): boolean => deps.debugExtensions && (development || kind === 'admin')
   return {
     async requestDidStart({ contextValue: context }): Promise<GraphQLRequestListener<RequestContext>> {
       const startedMs = performance.now()
@@ -155,7 +157,7 @@ function operationPlugin(
             const extensions = {
               ...result.extensions,
               ...(position === undefined ? {} : { position }),
-              ...(debugExtensions ? { statements: context.statements.totals() } : {}),
+              ...(debugged(context.principal) ? { statements: context.statements.totals() } : {}),
             }
             if (Object.keys(extensions).length > 0) result.extensions = extensions
             finishHead(response.http, result)

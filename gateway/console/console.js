@@ -1,60 +1,102 @@
 // The console's page: one operation at a time, over HTTP or as an event stream. No library, and nothing from elsewhere.
 
 const element = (id) => document.getElementById(id)
-const [key, query, variables, answer, status, run, stop] = [
-  'key',
-  'query',
-  'variables',
-  'answer',
-  'status',
-  'run',
-  'stop',
-].map(element)
+const [key, query, variables, answer, status, stop] = ['key', 'query', 'variables', 'answer', 'status', 'stop'].map(
+  element,
+)
 
+/** Those with variables are about one company: the one that an answer showed last. */
 const examples = {
-  'Companies of all shards': `query Companies {
+  'Companies of all shards': {
+    query: `query Companies {
   companies(first: 5) {
     nodes {
       id
       name
       sector { name }
-      ledger { size head records(last: 3) { nodes { position kind recordedAt } } }
+      ledger {
+        size
+        head
+        records(last: 3) { nodes { position kind recordedAt } }
+      }
     }
   }
 }`,
-  'One company by its symbol': `query BySymbol {
-  companyByIdentifier(scheme: "symbol", value: "MMM") {
+  },
+  'One company by its symbol': {
+    query: `query BySymbol($symbol: String!) {
+  companyByIdentifier(scheme: "symbol", value: $symbol) {
     id
     name
     identifiers { scheme value }
   }
 }`,
-  'Every new record of a company (subscription)': `subscription Records {
-  recordAppended(companyId: "COMPANY ID") {
+    variables: () => ({ symbol: 'MMM' }),
+  },
+  'Append a record': {
+    query: `mutation Append($company: ID!) {
+  appendRecords(input: {
+    companyId: $company
+    records: [{
+      kind: "note.added"
+      source: "console"
+      stream: "notes"
+      data: { text: "Written in the console" }
+    }]
+  }) {
+    position
+    records { id position leaf previousLeaf }
+  }
+}`,
+    variables: () => ({ company }),
+  },
+  'Every new record of a company, live': {
+    query: `subscription Records($company: ID!) {
+  recordAppended(companyId: $company) {
     cursor
     record { position kind stream data company { name } }
   }
 }`,
+    variables: () => ({ company }),
+  },
 }
 
 const maxEvents = 500
 let running
+let company = sessionStorage.getItem('company') ?? 'run an example with companies first'
 
 // The key stays in this tab and goes when it closes.
 key.value = sessionStorage.getItem('key') ?? ''
-query.value = sessionStorage.getItem('query') ?? Object.values(examples)[0]
 element('sandbox').href =
   `https://studio.apollographql.com/sandbox/explorer?endpoint=${encodeURIComponent(`${location.origin}/graphql`)}`
 for (const name of Object.keys(examples)) element('examples').append(new Option(name, name))
-element('examples').addEventListener('change', (event) => {
-  query.value = examples[event.target.value]
+element('examples').addEventListener('change', (event) => showExample(event.target.value))
+element('controls').addEventListener('submit', (event) => {
+  event.preventDefault()
+  void start()
 })
-run.addEventListener('click', () => void start())
 stop.addEventListener('click', () => running?.abort())
 document.addEventListener('keydown', (event) => {
-  if (event.key === 'Enter' && (event.ctrlKey || event.metaKey)) void start()
+  if (event.key === 'Enter' && (event.ctrlKey || event.metaKey)) element('controls').requestSubmit()
 })
 element('search').addEventListener('input', () => showTypes())
+showExample(Object.keys(examples)[0])
+query.value = sessionStorage.getItem('query') ?? query.value
+variables.value = sessionStorage.getItem('variables') ?? variables.value
+
+function showExample(name) {
+  const example = examples[name]
+  query.value = example.query
+  variables.value = JSON.stringify(example.variables?.() ?? {}, null, 2)
+}
+
+/** For the examples that need one. */
+function rememberCompany(data) {
+  const found = data?.companies?.nodes?.[0]?.id ?? data?.companyByIdentifier?.id
+  if (typeof found !== 'string') return
+  company = found
+  sessionStorage.setItem('company', found)
+}
 
 function headers() {
   const sent = { 'content-type': 'application/json' }
@@ -68,7 +110,9 @@ async function start() {
   const { signal } = running
   sessionStorage.setItem('key', key.value)
   sessionStorage.setItem('query', query.value)
+  sessionStorage.setItem('variables', variables.value)
   stop.disabled = false
+  status.textContent = 'Running …'
   answer.textContent = ''
   const startedMs = performance.now()
   try {
@@ -85,15 +129,22 @@ async function start() {
       await showEvents(response.body)
       status.textContent = 'The stream has ended.'
     } else {
-      answer.textContent = JSON.stringify(await response.json(), null, 2)
+      const result = await response.json()
+      answer.textContent = JSON.stringify(result, null, 2)
+      rememberCompany(result.data)
       const cache = response.headers.get('ledgerway-cache')
       const ms = Math.round(performance.now() - startedMs)
       status.textContent = `${response.status} in ${ms} ms${cache === null ? '' : `, cache: ${cache}`}`
     }
   } catch (error) {
-    status.textContent = signal.aborted ? 'Stopped.' : String(error)
+    if (running.signal !== signal) return
+    status.textContent = signal.aborted
+      ? 'Stopped.'
+      : error instanceof SyntaxError
+        ? `Variables: ${error.message}`
+        : String(error)
   }
-  if (!signal.aborted) stop.disabled = true
+  if (running.signal === signal) stop.disabled = true
 }
 
 async function showEvents(body) {
@@ -149,6 +200,12 @@ function showTypes() {
   )
 }
 
+/** What one begins with comes first. */
+function rank({ name }) {
+  const place = ['Query', 'Mutation', 'Subscription'].indexOf(name)
+  return place < 0 ? 3 : place
+}
+
 async function loadTypes() {
   const response = await fetch('/graphql', {
     method: 'POST',
@@ -156,7 +213,9 @@ async function loadTypes() {
     body: JSON.stringify({ query: introspection }),
   })
   const { data } = await response.json()
-  types = (data?.__schema.types ?? []).filter(({ name }) => !name.startsWith('__'))
+  types = (data?.__schema.types ?? [])
+    .filter(({ name, kind }) => !name.startsWith('__') && kind !== 'SCALAR')
+    .sort((a, b) => rank(a) - rank(b) || (a.name < b.name ? -1 : 1))
   showTypes()
 }
 

@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 
 const allowedHeaders =
-  'authorization, content-type, x-api-key, ledgerway-position, ledgerway-request-id, last-event-id, apollo-require-preflight, x-apollo-operation-name'
+  'authorization, content-type, x-api-key, ledgerway-position, ledgerway-request-id, last-event-id, apollo-require-preflight, x-apollo-operation-name, apollographql-client-name, apollographql-client-version'
 const exposedHeaders = 'ledgerway-position, ledgerway-request-id, ledgerway-cache, retry-after'
 
 /**
@@ -17,6 +17,10 @@ export function addCors(app: FastifyInstance, deps: { origins: readonly string[]
     void reply.header('access-control-allow-origin', all ? '*' : origin)
     void reply.header('access-control-expose-headers', exposedHeaders)
     if (request.method !== 'OPTIONS' || request.headers['access-control-request-method'] === undefined) return undefined
+    // Browsers ask this of a server on the user's own machine or network.
+    if (request.headers['access-control-request-private-network'] === 'true') {
+      void reply.header('access-control-allow-private-network', 'true')
+    }
     return reply
       .code(204)
       .header('access-control-allow-methods', 'GET, POST')

@@ -13,6 +13,12 @@ const refusal = (argv: string[], env: Record<string, string>): AppError => {
   throw new Error('the configuration was accepted')
 }
 
+test('Apollo Sandbox, which the console links to, may read answers outside production, and nobody else unasked', () => {
+  expect(readConfig([], {}).corsOrigins).toEqual(['https://studio.apollographql.com'])
+  expect(readConfig([], { NODE_ENV: 'production' }).corsOrigins).toEqual([])
+  expect(readConfig([], { CORS_ORIGINS: 'https://shop.example' }).corsOrigins).toEqual(['https://shop.example'])
+})
+
 test('with nothing set, everything runs in one process on loopback with embedded servers', () => {
   const config = readConfig([], {})
   expect([...config.roles]).toEqual(['gateway', 'records', 'companies', 'ops', 'workers'])

@@ -45,6 +45,14 @@ describe('who asks', () => {
   })
 })
 
+test('in production what an operation cost the databases is for administrators only', async () => {
+  await using production = await startEdge({ deps: { development: false, debugExtensions: true } })
+  const statements = async (key: string) =>
+    (await production.post({ query: '{ whoAmI }' }, { authorization: `Bearer ${key}` })).body.extensions?.['statements']
+  expect(await statements(keys.acme)).toBeUndefined()
+  expect(await statements(keys.admin)).toBeDefined()
+})
+
 describe('what is refused', () => {
   const code = async (body: unknown, headers?: Record<string, string>): Promise<[number, unknown]> => {
     const answer = await edge.post(body, headers)
@@ -340,6 +348,19 @@ describe('the console', () => {
       expect((await fetch(new URL(path ?? '', edge.url))).status).toBe(200)
     }
     expect(page).not.toMatch(/<script(?![^>]*src)|style=|onclick=/)
+    // A browser would ask for /favicon.ico, which there is not.
+    expect(page).toMatch(/<link\s+rel="icon"\s+href="data:/)
+  })
+
+  test('every element that its script asks for is on the page', async () => {
+    const [page, script] = await Promise.all(
+      ['/', '/console/console.js'].map(async (path) => (await fetch(new URL(path, edge.url))).text()),
+    )
+    const named = [...(script ?? '').matchAll(/element\('(\w+)'\)/g)].map(([, id]) => id)
+    const listed = /const \[(.*?)\] = \[/s.exec(script ?? '')?.[1]?.split(',') ?? []
+    const ids = [...named, ...listed.map((id) => id.trim()).filter((id) => id !== '')]
+    expect(ids.length).toBeGreaterThan(8)
+    expect(ids.filter((id) => page?.includes(`id="${id}"`) !== true)).toEqual([])
   })
 })
 
