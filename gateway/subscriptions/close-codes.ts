@@ -5,7 +5,8 @@
 export const closeCodes = {
   /** The server stops: connect again, elsewhere. */
   goingAway: { code: 1001, reason: 'Going away: connect again and resume' },
-  internal: { code: 1011, reason: 'Internal error: connect again and resume' },
+  /** An error of the server. Not 1011, after which graphql-ws clients give up. */
+  internal: { code: 1013, reason: 'Internal error: connect again and resume' },
   /** Events were not taken in time: connect again and resume. */
   slowConsumer: { code: 4290, reason: 'Too slow: connect again and resume' },
   tooManyConnections: { code: 4291, reason: 'Too many connections: try again later' },

@@ -33,6 +33,8 @@ const mayImport: Record<string, readonly string[] | 'all'> = {
   bench: 'all',
   test: 'all',
   deploy: ['core', 'access', 'ledger'],
+  // Programs of users: they know the product by its protocols alone.
+  docs: [],
 }
 
 /** The verifier is read by auditors: it may lean on core and on nothing the appender uses. */

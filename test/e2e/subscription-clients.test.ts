@@ -1,0 +1,172 @@
+import { readFileSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { follow as followWithApollo } from '../../docs/examples/subscriptions/apollo-client.ts'
+import { follow as followWithEventSource } from '../../docs/examples/subscriptions/event-source.ts'
+import type { Follow } from '../../docs/examples/subscriptions/follow.ts'
+import { follow as followWithGraphqlSse } from '../../docs/examples/subscriptions/graphql-sse.ts'
+import { follow as followWithGraphqlWs } from '../../docs/examples/subscriptions/graphql-ws.ts'
+import { follow as followWithUrql } from '../../docs/examples/subscriptions/urql.ts'
+import { cuttable, type Cuttable } from '../support/cuttable.ts'
+import { type Product, startProduct } from '../support/product.ts'
+
+/** The recipes of docs/subscriptions.md, each with the real client library against the running product. */
+const recipes: Record<string, (follow: Follow) => (() => void) | Promise<() => void>> = {
+  'apollo-client': followWithApollo,
+  urql: followWithUrql,
+  'graphql-ws': followWithGraphqlWs,
+  'graphql-sse': followWithGraphqlSse,
+  'event-source': followWithEventSource,
+}
+
+let product: Product
+/** Another process of the same deployment. */
+let elsewhere: Product
+beforeAll(async () => {
+  product = await startProduct()
+  elsewhere = await startProduct({
+    dataDir: product.dataDir,
+    env: { ROLES: 'gateway,records,companies,ops' },
+  })
+})
+afterAll(async () => {
+  await elsewhere?.[Symbol.asyncDispose]()
+  await product?.[Symbol.asyncDispose]()
+})
+
+/** A company, its own key, and the cursor behind its first record. */
+async function newCompany(id: string): Promise<{ companyId: string; key: string; keyId: string; after: string }> {
+  const made = await product.graphql(
+    `mutation ($id: ID) { createCompany(input: { id: $id, name: "Followed" }) { position } }`,
+    { id },
+  )
+  expect(made.errors).toBeUndefined()
+  const { data } = await product.graphql<{ createApiKey: { key: string; apiKey: { id: string } } }>(
+    `mutation ($id: ID) { createApiKey(input: { companyId: $id, label: "test" }) { key apiKey { id } } }`,
+    { id },
+  )
+  const read = await product.graphql<{ company: { ledger: { records: { pageInfo: { endCursor: string } } } } }>(
+    `query ($id: ID!) { company(id: $id) { ledger { records(last: 1) { pageInfo { endCursor } } } } }`,
+    { id },
+  )
+  return {
+    companyId: id,
+    key: data!.createApiKey.key,
+    keyId: data!.createApiKey.apiKey.id,
+    after: read.data!.company.ledger.records.pageInfo.endCursor,
+  }
+}
+
+async function append(companyId: string, count: number): Promise<void> {
+  const record = { kind: 'order.placed', source: 'test', stream: 'orders', data: { order: 1 } }
+  const { errors } = await product.graphql(
+    'mutation ($input: AppendRecordsInput!) { appendRecords(input: $input) { position } }',
+    { input: { companyId, records: Array.from({ length: count }, () => record) } },
+  )
+  expect(errors).toBeUndefined()
+}
+
+interface Seen {
+  readonly positions: number[]
+  readonly ends: unknown[]
+  last: string
+  stop(): void
+}
+
+async function start(name: string, from: Omit<Follow, 'onRecord' | 'onEnd'>): Promise<Seen> {
+  const seen: Seen = { positions: [], ends: [], last: from.after, stop: () => undefined }
+  seen.stop = await recipes[name]!({
+    ...from,
+    onRecord(position, cursor) {
+      seen.positions.push(position)
+      seen.last = cursor
+    },
+    onEnd: (reason) => seen.ends.push(reason),
+  })
+  return seen
+}
+
+const range = (from: number, to: number): number[] => Array.from({ length: to - from }, (_, index) => from + index)
+
+describe('the client libraries', () => {
+  test('lose and double nothing while their connections are cut again and again', async () => {
+    const names = Object.keys(recipes)
+    const { companyId, key, after } = await newCompany('cut-off')
+    await using cable: Cuttable = await cuttable(product.url)
+    const all = await Promise.all(names.map((name) => start(name, { url: cable.url, key, companyId, after })))
+    const cuts = 2
+    for (let cut = 0; cut < cuts; cut += 1) {
+      for (let i = 0; i < 8; i += 1) await append(companyId, 5)
+      const before = all.map(({ positions }) => positions.length)
+      await cable.cut()
+      for (let i = 0; i < 8; i += 1) await append(companyId, 5)
+      await cable.mend()
+      await append(companyId, 1)
+      // Each has come back, so the next cut is a cut for all of them.
+      await expect
+        .poll(() => names.filter((_, i) => all[i]!.positions.length <= before[i]!), { timeout: 30_000 })
+        .toEqual([])
+    }
+    const total = 1 + cuts * 81
+    for (const { positions } of all) {
+      await expect.poll(() => positions.at(-1), { timeout: 30_000 }).toBe(total - 1)
+      expect(positions).toEqual(range(1, total))
+    }
+    for (const { stop, ends } of all) {
+      stop()
+      expect(ends).toEqual([])
+    }
+  })
+
+  test('resume from a cursor that was kept, at another process', async () => {
+    const { companyId, key, after } = await newCompany('kept')
+    for (const [turn, name] of Object.keys(recipes).entries()) {
+      const size = 1 + 5 * turn
+      const first = await start(name, { url: product.url, key, companyId, after })
+      await append(companyId, 3)
+      await expect.poll(() => first.positions).toEqual(range(1, size + 3))
+      first.stop()
+      await append(companyId, 2)
+      const second = await start(name, { url: elsewhere.url, key, companyId, after: first.last })
+      await expect.poll(() => second.positions).toEqual(range(size + 3, size + 5))
+      second.stop()
+    }
+  })
+
+  test('are told when their key is revoked by another process, and do not come back', async () => {
+    const { companyId, key, keyId, after } = await newCompany('revoked')
+    const all = await Promise.all(
+      Object.keys(recipes).map((name) => start(name, { url: elsewhere.url, key, companyId, after })),
+    )
+    await append(companyId, 1)
+    for (const { positions } of all) await expect.poll(() => positions).toEqual([1])
+    const began = performance.now()
+    const { data } = await product.graphql('mutation ($id: ID!) { revokeApiKey(id: $id) }', { id: keyId })
+    expect(data).toEqual({ revokeApiKey: true })
+    for (const { ends } of all) await expect.poll(() => ends.length, { timeout: 5_000 }).toBe(1)
+    expect(performance.now() - began).toBeLessThan(5_000)
+    await append(companyId, 1)
+    await sleep(100)
+    for (const { positions, stop } of all) {
+      expect(positions).toEqual([1])
+      stop()
+    }
+  })
+})
+
+test('the page on subscriptions names every recipe, and shows lines that are in them', () => {
+  const directory = new URL('../../docs/', import.meta.url)
+  const page = readFileSync(new URL('subscriptions.md', directory), 'utf8')
+  const names = ['resuming', ...Object.keys(recipes)]
+  for (const name of names) expect(page).toContain(`(examples/subscriptions/${name}.ts)`)
+  const tested = names.map((name) => readFileSync(new URL(`examples/subscriptions/${name}.ts`, directory), 'utf8'))
+  const lines = new Set(
+    tested
+      .join('\n')
+      .split('\n')
+      .map((line) => line.trim()),
+  )
+  const shown = [...page.matchAll(/^```ts\n(.*?)^```/gms)].flatMap(([, block = '']) => block.trim().split('\n'))
+  expect(shown.length).toBeGreaterThan(10)
+  expect(shown.filter((line) => !lines.has(line.trim()))).toEqual([])
+})
