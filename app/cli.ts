@@ -16,8 +16,19 @@ const commands: Record<string, () => Promise<Command>> = {
   plan: async () => (await import('./cli/plan.ts')).planCommand,
   verify: async () => {
     const { runVerify } = await import('../ledger/verify/command.ts')
-    const io = { out: (text: string) => process.stdout.write(text), err: (text: string) => process.stderr.write(text) }
-    return (args) => runVerify(args, io)
+    const { createFileProgress } = await import('./cli/file-progress.ts')
+    return async (args) => {
+      using progress = createFileProgress('verify', process.stderr)
+      return await runVerify(args, {
+        out(text) {
+          // The bar first, or the report would stand in its line.
+          progress.stop()
+          process.stdout.write(text)
+        },
+        err: (text) => process.stderr.write(text),
+        progress: progress.update,
+      })
+    }
   },
 }
 

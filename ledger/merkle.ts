@@ -146,7 +146,7 @@ export function verifyInclusion(claim: {
   proof: readonly Uint8Array[]
   root: Uint8Array
 }): boolean {
-  const { index, size, leaf, proof, root } = claim
+  const { index, size, leaf, proof, root } = fieldsOf(claim)
   if (!isSize(index) || !isSize(size) || index >= size) return false
   if (!isHash(leaf) || !isHash(root) || !isProof(proof)) return false
   let at = index
@@ -181,7 +181,7 @@ export function verifyConsistency(claim: {
   root2: Uint8Array
   proof: readonly Uint8Array[]
 }): boolean {
-  const { size1, size2, root1, root2, proof } = claim
+  const { size1, size2, root1, root2, proof } = fieldsOf(claim)
   if (!isSize(size1) || !isSize(size2) || size1 < 1 || size1 > size2) return false
   if (!isHash(root1) || !isHash(root2) || !isProof(proof)) return false
   if (size1 === size2) return proof.length === 0 && sameBytes(root1, root2)
@@ -231,9 +231,13 @@ const isSize = (value: unknown): value is number => Number.isSafeInteger(value) 
 
 const isHash = (value: unknown): value is Uint8Array => value instanceof Uint8Array && value.length === hashBytes
 
-/** No tree of a safe size needs more than two hashes a level. */
+/** No tree of a safe size needs more than two hashes a level. Spread, since `every` passes over holes. */
 const isProof = (value: unknown): value is readonly Uint8Array[] =>
-  Array.isArray(value) && value.length <= 2 * 53 && value.every(isHash)
+  Array.isArray(value) && value.length <= 2 * 53 && [...(value as unknown[])].every(isHash)
+
+/** Claims come from outside: what is no object has no fields. */
+const fieldsOf = <T extends object>(claim: T | null | undefined): Partial<T> =>
+  typeof claim === 'object' && claim !== null ? claim : {}
 
 function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
   return Buffer.compare(a, b) === 0

@@ -9,6 +9,8 @@ import { verifyBundles, type VerifiedSubject, type VerifyInput } from './verify-
 export interface CommandIo {
   out(text: string): void
   err(text: string): void
+  /** Where somebody watches: told how many of a file's records are read. */
+  progress?(file: string, done: number, size: number): void
 }
 
 const verifyUsage = `usage: ledgerway verify FILE... --vkey VKEY... --origin ORIGIN... [--since CHECKPOINT]... [--json]
@@ -34,7 +36,7 @@ export async function runVerify(argv: readonly string[], io: CommandIo): Promise
   if ('mistake' in command) return usage(io, command.mistake)
   let subjects: VerifiedSubject[]
   try {
-    subjects = await verifyBundles(command.input)
+    subjects = await verifyBundles({ ...command.input, onProgress: io.progress?.bind(io) })
   } catch (error) {
     if (!isFileError(error)) throw error
     return usage(io, error.message)

@@ -62,6 +62,16 @@ export function parseBundleHeader(line: string): BundleHeader {
   return { origin, size, private: withPrivate, checkpoint, vkey }
 }
 
+/** The key that a first line names, also where something else is wrong with the line. */
+export function namedKeyOf(line: string): Pick<BundleHeader, 'vkey' | 'checkpoint'> | undefined {
+  try {
+    const { vkey, checkpoint } = JSON.parse(line) as Record<string, unknown>
+    return typeof vkey === 'string' && typeof checkpoint === 'string' ? { vkey, checkpoint } : undefined
+  } catch {
+    return undefined
+  }
+}
+
 /** @throws FormatError */
 export function parseBundleRecord(line: string, expectedPosition: number): BundleRecord {
   return readPlainRecord(line, expectedPosition) ?? readRecord(line)

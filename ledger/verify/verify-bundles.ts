@@ -3,7 +3,7 @@ import { openCheckpoint, type Checkpoint } from '../proof/checkpoint.ts'
 import { parseVkey, type Verifier } from '../proof/keys.ts'
 import { BundleVerifier, type KnownRoot } from './bundle-verifier.ts'
 import { gravest, type Finding } from './findings.ts'
-import { FormatError, parseBundleHeader, type BundleHeader } from './format.ts'
+import { FormatError, namedKeyOf, parseBundleHeader, type BundleHeader } from './format.ts'
 import { readLines, UnreadableLines } from './lines.ts'
 
 export interface VerifyInput {
@@ -14,6 +14,8 @@ export interface VerifyInput {
   readonly origins: readonly string[]
   /** Signed notes that were kept, with the name of where each was. */
   readonly older: readonly { source: string; note: string }[]
+  /** Told after every block of lines of a bundle: how many of its records are read. */
+  readonly onProgress?: ((file: string, done: number, size: number) => void) | undefined
 }
 
 export interface VerifiedSubject {
@@ -82,7 +84,9 @@ export async function verifyBundles(input: VerifyInput): Promise<VerifiedSubject
       // A smaller bundle beside a larger one is no truncation; a larger older checkpoint is.
       .filter(({ bundle, root }) => !bundle || root.size <= checkpoint.size)
       .map(({ root }) => root)
-    const verified = await verifyRecords(file, new BundleVerifier(header, checkpoint, roots))
+    const verified = await verifyRecords(file, new BundleVerifier(header, checkpoint, roots), (done) =>
+      input.onProgress?.(file, done, checkpoint.size),
+    )
     const { origin, size } = checkpoint
     const root = encodeBase64(checkpoint.root)
     subjects.push({ source: file, origin, size, root, signedBy, ...verified })
@@ -93,7 +97,12 @@ export async function verifyBundles(input: VerifyInput): Promise<VerifiedSubject
 async function openBundle(file: string, input: VerifyInput): Promise<OpenedBundle> {
   try {
     for await (const { bytes, bounds } of readLines(file)) {
-      const header = parseBundleHeader(bytes.toString('utf8', bounds[0], bounds[1]))
+      const line = bytes.toString('utf8', bounds[0], bounds[1])
+      // Whose bundle it is comes before whether it is well-formed.
+      const named = namedKeyOf(line)
+      const untrusted = named === undefined ? undefined : judgeKey(named, input)
+      if (untrusted !== undefined) return { file, judged: { finding: untrusted } }
+      const header = parseBundleHeader(line)
       return { file, header, judged: judgeHeader(header, input) }
     }
   } catch (error) {
@@ -104,16 +113,22 @@ async function openBundle(file: string, input: VerifyInput): Promise<OpenedBundl
   return { file, judged: { finding: { kind: 'invalid', what: 'the bundle is empty' } } }
 }
 
+/** What makes a bundle's key untrusted, if anything does. */
+function judgeKey(named: Pick<BundleHeader, 'vkey' | 'checkpoint'>, { verifiers }: VerifyInput): Finding | undefined {
+  const opened = openCheckpoint(named.checkpoint, verifiers)
+  if (!verifiers.some(({ vkey }) => vkey === named.vkey) && !(opened.kind === 'verified' && signsAsWell(named))) {
+    return { kind: 'untrusted', what: `its key is not pinned: ${named.vkey}`, line: 1 }
+  }
+  return opened.kind === 'untrusted'
+    ? { kind: 'untrusted', what: 'no pinned key has signed its checkpoint', line: 1 }
+    : undefined
+}
+
 /** Whether a bundle's checkpoint may be believed, and is of the ledger and size that the bundle says. */
 function judgeHeader(header: BundleHeader, { verifiers, origins }: VerifyInput): Judged {
   const invalid = (what: string): Judged => ({ finding: { kind: 'invalid', what, line: 1 } })
   const opened = openCheckpoint(header.checkpoint, verifiers)
-  if (!verifiers.some(({ vkey }) => vkey === header.vkey) && !(opened.kind === 'verified' && signsAsWell(header))) {
-    return { finding: { kind: 'untrusted', what: `its key is not pinned: ${header.vkey}`, line: 1 } }
-  }
-  if (opened.kind === 'untrusted') {
-    return { finding: { kind: 'untrusted', what: 'no pinned key has signed its checkpoint', line: 1 } }
-  }
+  if (opened.kind === 'untrusted') throw new TypeError('its key was judged before')
   if (opened.kind === 'invalid') return invalid(`checkpoint: ${opened.why}`)
   const { checkpoint } = opened
   const signedBy = opened.by.map(({ vkey }) => vkey)
@@ -130,7 +145,7 @@ function judgeHeader(header: BundleHeader, { verifiers, origins }: VerifyInput):
  * Whether the key that a bundle names has signed its checkpoint. While a key is being replaced, the new one is named and
  * the old one, perhaps the only one pinned, signs beside it.
  */
-function signsAsWell({ vkey, checkpoint }: BundleHeader): boolean {
+function signsAsWell({ vkey, checkpoint }: Pick<BundleHeader, 'vkey' | 'checkpoint'>): boolean {
   const named = parseVkey(vkey)
   return named !== undefined && openCheckpoint(checkpoint, [named]).kind === 'verified'
 }
@@ -151,12 +166,17 @@ function judgeOlder(note: string, verifiers: readonly Verifier[], ledgers: Reado
 async function verifyRecords(
   file: string,
   verifier: BundleVerifier,
+  onProgress: (done: number) => void,
 ): Promise<{ records: number; erasedParts: number; findings: readonly Finding[] }> {
-  const findings = await findInRecords(file, verifier)
+  const findings = await findInRecords(file, verifier, onProgress)
   return { records: verifier.records, erasedParts: verifier.erasedParts, findings }
 }
 
-async function findInRecords(file: string, verifier: BundleVerifier): Promise<Finding[]> {
+async function findInRecords(
+  file: string,
+  verifier: BundleVerifier,
+  onProgress: (done: number) => void,
+): Promise<Finding[]> {
   try {
     let first = true
     for await (const { bytes, bounds } of readLines(file)) {
@@ -165,6 +185,7 @@ async function findInRecords(file: string, verifier: BundleVerifier): Promise<Fi
         if (finding !== undefined) return [finding]
       }
       first = false
+      onProgress(verifier.records)
     }
   } catch (error) {
     const finding = unreadable(error)

@@ -157,6 +157,9 @@ test('malformed claims are false and never throw', () => {
     [...leaf],
     leaf.subarray(1),
     Buffer.alloc(33),
+    new Uint16Array(32),
+    Object.assign([], { length: 32 }),
+    new DataView(new ArrayBuffer(32)),
   ]
   for (const hash of notHashes) {
     const bytes = hash as Uint8Array
@@ -166,6 +169,19 @@ test('malformed claims are false and never throw', () => {
     expect(verifyConsistency({ ...consistency, root1: bytes })).toBe(false)
     expect(verifyConsistency({ ...consistency, root2: bytes })).toBe(false)
     expect(verifyConsistency({ ...consistency, proof: [bytes] })).toBe(false)
+  }
+  for (const claim of [undefined, null, 0, 'x', [], {}, () => inclusion]) {
+    expect(verifyInclusion(claim as never)).toBe(false)
+    expect(verifyConsistency(claim as never)).toBe(false)
+  }
+  // A hole is no hash; nor is what only looks like one.
+  const holes: unknown[] = [{ length: 1 }, { length: 3 }, { 1: other }, { 0: leaf, length: 2 }].map((part) =>
+    Object.assign([], part),
+  )
+  const lookalikes: unknown[] = [new Uint16Array(32), new Float64Array(32), new ArrayBuffer(32), { length: 32 }]
+  for (const proof of [...holes, ...lookalikes, lookalikes]) {
+    expect(verifyInclusion({ ...inclusion, proof: proof as Uint8Array[] })).toBe(false)
+    expect(verifyConsistency({ ...consistency, proof: proof as Uint8Array[] })).toBe(false)
   }
   for (const proof of [undefined, null, 'x', {}, [], [other, other], Array.from({ length: 200 }, () => other)]) {
     expect(verifyInclusion({ ...inclusion, proof: proof as Uint8Array[] })).toBe(false)

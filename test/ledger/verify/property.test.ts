@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import * as fc from 'fast-check'
 import { afterAll, expect, test } from 'vitest'
-import { runVerify } from '../../ledger/verify/command.ts'
-import { bundleOf, checkpointOf, lineOf, testKey, textOf, type TestJson, type TestRecord } from './bundle-generator.ts'
+import { runVerify } from '../../../ledger/verify/command.ts'
+import { bundleOf, checkpointOf, lineOf, testKey, textOf, type TestJson, type TestRecord } from '../bundle-generator.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'verify-property-'))
 afterAll(() => rmSync(folder, { recursive: true }))

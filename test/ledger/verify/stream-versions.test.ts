@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { StreamVersions } from '../../ledger/verify/stream-versions.ts'
+import { StreamVersions } from '../../../ledger/verify/stream-versions.ts'
 
 test('versions are followed for more streams than are kept by name, and through every growth of the table', () => {
   const versions = new StreamVersions()
