@@ -67,7 +67,7 @@ export function compileOperation(
       { extensions: { code: 'OPERATION_RESOLUTION_FAILURE' } },
     )
   }
-  const names = separateClientNames(document, supergraph.namesOnTheWay)
+  const names = separateClientNames(supergraph.forPlanner(document), supergraph.namesOnTheWay)
   const queryPlan = planOperation(supergraph, names.document, operationName)
   const subscription = queryPlan.node?.kind === 'Subscription' ? queryPlan.node : undefined
   const node = queryPlan.node?.kind === 'Subscription' ? queryPlan.node.rest : queryPlan.node

@@ -11,9 +11,10 @@ import {
   type Schema,
 } from '@apollo/federation-internals'
 import { QueryPlanner, type QueryPlan } from '@apollo/query-planner'
-import { parse, type GraphQLSchema } from 'graphql'
+import { parse, type DocumentNode, type GraphQLSchema } from 'graphql'
 import { type PublicMarks, readPublicMarks } from '../public-fields.ts'
 import { namesOnTheWay } from './client-names.ts'
+import { offerComposedDirectives } from './composed-directives.ts'
 import { separatePartialTypes, type PartialTypes } from './partial-types.ts'
 import { separateRequiredArguments } from './required-arguments.ts'
 import { dropUnresolvableKeys } from './resolvable-keys.ts'
@@ -28,6 +29,8 @@ export interface PlannableSupergraph {
   readonly plannedSchema: Schema
   /** With everything inaccessible in it: representations may need types that no client sees. */
   readonly fullSchema: GraphQLSchema
+  /** A client's document without what is addressed to the gateway alone. */
+  forPlanner(document: DocumentNode): DocumentNode
   plan(operation: Operation): QueryPlan
   readonly partialTypes: PartialTypes
   /** Field names that plans may need on the way from one subgraph to another. */
@@ -42,10 +45,11 @@ const supportedFeatures = new Set([...DEFAULT_SUPPORTED_SUPERGRAPH_FEATURES, 'ht
 
 /** @throws Error with the composition's own words when the text is no supergraph or needs what we cannot execute. */
 export function buildSupergraph(sdl: string): PlannableSupergraph {
-  const given = Supergraph.build(sdl, { supportedFeatures, validateSupergraph: true })
   const parsed = parse(sdl, { noLocation: true })
+  const directives = offerComposedDirectives(parsed)
+  const given = Supergraph.build(directives.document, { supportedFeatures, validateSupergraph: true })
   const publicMarks = readPublicMarks(parsed)
-  const partialTypes = separatePartialTypes(dropUnresolvableKeys(parsed))
+  const partialTypes = separatePartialTypes(dropUnresolvableKeys(directives.document))
   const { document, restore } = separateRequiredArguments(partialTypes.document)
   const planned = Supergraph.build(document, { supportedFeatures, validateSupergraph: false })
   // Fetches carry their selections in full: fragments would collide when several fetches leave as one operation.
@@ -59,6 +63,7 @@ export function buildSupergraph(sdl: string): PlannableSupergraph {
     namesOnTheWay: namesOnTheWay(document),
     publicMarks,
     partialTypes,
+    forPlanner: directives.withoutThem,
     plan: (operation) => partialTypes.restore(restore(planner.buildQueryPlan(operation))),
     subgraphs: given.subgraphsMetadata().map(({ name, url }) => ({ name, url: url ?? '' })),
   }

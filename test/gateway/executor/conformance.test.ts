@@ -165,6 +165,58 @@ describe('answers beyond the planner', () => {
   }
   const expected = { articles: [{ writer: { id: 'w3' }, remarks: [{ id: 'r1' }] }] }
 
+  describe('directives that clients write in operations', () => {
+    const people: Subgraphs = {
+      first: {
+        sdl: `
+          extend schema
+            @link(url: "https://example.com/urgency/v1.0", import: ["@urgent"])
+            @composeDirective(name: "@urgent")
+          directive @urgent(level: String! = "high") on FIELD | INLINE_FRAGMENT
+          directive @unit(name: String! = "cm") on FIELD
+          type Query { person: Person }
+          type Person @key(fields: "id") { id: ID! name: String }
+        `,
+        resolvers: { Query: { person: () => ({ id: 'p1', name: 'Ada' }) } },
+      },
+      second: {
+        sdl: `
+          directive @unit(name: String! = "cm") on FIELD
+          type Person @key(fields: "id") { id: ID! height: Int }
+        `,
+        resolvers: { Person: { __resolveReference: ({ id }: { id: string }) => ({ id, height: 165 }) } },
+      },
+    }
+
+    test('one that is composed is offered to clients, and sent to no subgraph: not all know it', async () => {
+      await using gateway = await testGateway(people)
+      const { federated, asked } = gateway
+      expect(federated.schema().getDirective('urgent')?.args[0]?.defaultValue).toBe('high')
+      const source = 'query ($level: String!) { person { ... @urgent { name } height @urgent(level: $level) } }'
+      expect(await gateway.query(source, { level: 'low' })).toEqual({ data: { person: { name: 'Ada', height: 165 } } })
+      expect(asked.map(({ query }) => query).join('\n')).not.toContain('urgent')
+    })
+
+    test('one that every subgraph has goes where it stands', async () => {
+      await using gateway = await testGateway(people)
+      const source = 'query ($unit: String!) { person { name height @unit(name: $unit) } }'
+      expect(await gateway.query(source, { unit: 'inch' })).toEqual({ data: { person: { name: 'Ada', height: 165 } } })
+      const [, second] = gateway.asked
+      expect(second?.query).toContain('height@unit(name:$unit)')
+      expect(second?.variables).toMatchObject({ unit: 'inch' })
+    })
+
+    test('what belongs to a feature of the schema only stays out of sight', async () => {
+      await using gateway = await testGateway(people)
+      const names = gateway.federated
+        .schema()
+        .getDirectives()
+        .map(({ name }) => name)
+      expect(names).toEqual(expect.arrayContaining(['skip', 'include', 'unit', 'urgent']))
+      expect(names.filter((name) => name.startsWith('join__') || name === 'link')).toEqual([])
+    })
+  })
+
   test("a required field's arguments hold although the client asks the same field with others", async () => {
     await using gateway = await testGateway(articles)
     const { data, errors } = await gateway.query('{ articles { writer { id } remarks(limit: 1) { id } } }')
