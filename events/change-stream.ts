@@ -16,6 +16,8 @@ export interface ChangeListener {
 
 export interface ChangeStream extends Service {
   subscribe(listener: ChangeListener): Disposable
+  /** What this process's own relay has just fed, without the way over the bus; the bus brings it again, which is no harm. */
+  take(changes: readonly Change[]): void
   /** `bus: false`: changes arrive by the poll alone, later. `shards`: those whose feed cannot be read now. */
   health(): { bus: boolean; unreachable: readonly ShardId[] }
 }
@@ -55,9 +57,9 @@ export function createChangeStream(deps: {
     return true
   }
 
-  function onMessage(message: string): void {
+  function take(changes: readonly Change[]): void {
     const behind = new Set<ShardState>()
-    for (const change of decodeChanges(message)) {
+    for (const change of changes) {
       const state = shards.get(change.shard)
       if (state === undefined) continue
       if (!deliver(state, change) && change.feedPosition > (state.position ?? 0)) behind.add(state)
@@ -100,6 +102,7 @@ export function createChangeStream(deps: {
   }
 
   return {
+    take,
     subscribe(listener) {
       listeners.add(listener)
       return { [Symbol.dispose]: () => void listeners.delete(listener) }
@@ -109,7 +112,7 @@ export function createChangeStream(deps: {
       unreachable: [...shards].flatMap(([shard, state]) => (state.reachable ? [] : [shard])),
     }),
     async start() {
-      subscription = await bus.subscribe(changesChannel, onMessage)
+      subscription = await bus.subscribe(changesChannel, (message) => take(decodeChanges(message)))
       loops = [...shards].map(([shard, state]) => run(shard, state))
     },
     async [Symbol.asyncDispose]() {

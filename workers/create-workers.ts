@@ -57,7 +57,7 @@ export interface Workers extends Service {
 export function createWorkers(deps: WorkersDeps): Workers {
   const { store, bus, changes, jobs, webhooks, logger } = deps
   const stack = new AsyncDisposableStack()
-  const relay = stack.use(createRelay({ store, bus, logger: logger.child({ part: 'relay' }) }))
+  const relay = stack.use(createRelay({ store, bus, onFed: changes.take, logger: logger.child({ part: 'relay' }) }))
 
   const sender = stack.use(createWebhookSender({ allowPrivate: deps.allowPrivateWebhooks }))
   const processing = stack.use(

@@ -3,7 +3,7 @@ import type { Logger } from '../core/log.ts'
 import type { Service } from '../core/service.ts'
 import { createWaker, pause, type Waker } from '../core/waker.ts'
 import type { Bus } from '../events/bus.ts'
-import { changesChannel, dirtyChannel, encodeChanges } from '../events/change.ts'
+import { type Change, changesChannel, dirtyChannel, encodeChanges } from '../events/change.ts'
 import { runFeedRound, trimFeed } from '../ledger/feed.ts'
 import type { Store } from '../store/store.ts'
 
@@ -28,13 +28,16 @@ export function createRelay(deps: {
   store: Store
   bus: Bus
   logger: Logger
+  /** What was fed, for readers in this process: sooner than by the bus. MUST NOT throw. */
+  onFed?: (changes: readonly Change[]) => void
   /** The safety net where a nudge was lost. */
   pollMs?: number
   /** How long rows stay in the feed at least. */
   keepMs?: number
   trimEveryMs?: number
 }): Relay {
-  const { store, bus, logger, pollMs = 1_000, keepMs = 7 * 86_400_000, trimEveryMs = 600_000 } = deps
+  const { store, bus, logger, onFed = () => undefined, pollMs = 1_000, keepMs = 7 * 86_400_000 } = deps
+  const { trimEveryMs = 600_000 } = deps
   const stop = new AbortController()
   const wakers = new Map<ShardId, Waker>()
   let loops: Promise<void>[] = []
@@ -61,6 +64,7 @@ export function createRelay(deps: {
         taken = 0
         for (let start = 0; start < round.rows.length; start += messageLimit) {
           const changes = round.rows.slice(start, start + messageLimit).map((row) => ({ shard, ...row }))
+          onFed(changes)
           // Not awaited: a bus that hangs must not hold up the feed.
           void bus.publish(changesChannel, encodeChanges(changes))
         }

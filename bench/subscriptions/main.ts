@@ -11,11 +11,14 @@ import { WebSocket } from 'ws'
  * From a client's append to every subscriber's message, through the whole product (HTTP, ledger, relay, bus, plan,
  * WebSocket); the baseline is a bare `ws` server that is posted the same bytes and sends them to everyone. Subscribers are
  * one connection each, all in this process, which shares the machine with the server: large numbers measure both.
- * `BENCH_SUBSCRIBERS` (1,100,1000,5000), `BENCH_EVENTS` (20), `BENCH_BURST` (50).
+ * Takes about two minutes on two cores; `--short` (100 and 1,000, fewer events) half a minute. `BENCH_SUBSCRIBERS`
+ * (1,100,1000,5000), `BENCH_EVENTS` (100), `BENCH_BURST` (50).
  */
-const counts = (process.env['BENCH_SUBSCRIBERS'] ?? '1,100,1000,5000').split(',').map(Number)
-const events = Number(process.env['BENCH_EVENTS'] ?? 20)
-const burst = Number(process.env['BENCH_BURST'] ?? 50)
+const short = process.argv.includes('--short')
+const counts = (process.env['BENCH_SUBSCRIBERS'] ?? (short ? '100,1000' : '1,100,1000,5000')).split(',').map(Number)
+const events = Number(process.env['BENCH_EVENTS'] ?? (short ? 30 : 100))
+const burst = Number(process.env['BENCH_BURST'] ?? (short ? 20 : 50))
+const warmUp = Math.min(events, 20)
 const adminKey = 'bench-subscriptions-key-0123456789abcdef'
 const company = 'bench'
 
@@ -134,6 +137,8 @@ const at = (sorted: readonly number[], share: number): number =>
 const round = (value: number): number => Math.round(value * 100) / 100
 
 interface Measured {
+  /** From sending an append to its event's arrival; `answerP50Ms` to the append's own answer, which is a commit and a way back. */
+  readonly answerP50Ms: number
   readonly p50Ms: number
   readonly p99Ms: number
   readonly deliveriesPerSecond: number
@@ -145,6 +150,7 @@ async function measure(target: Target, count: number, sample: { message: string 
   let received = 0
   let sentAt = 0
   let latencies: number[] = []
+  let answers: number[] = []
   let wanted = Number.POSITIVE_INFINITY
   let all = Promise.withResolvers<void>()
   const first = new Set<number>()
@@ -177,16 +183,21 @@ async function measure(target: Target, count: number, sample: { message: string 
     wanted = batch * count
     all = Promise.withResolvers()
     sentAt = performance.now()
-    await Promise.all([target.publish(batch), all.promise])
+    const published = target.publish(batch).then(() => answers.push(performance.now() - sentAt))
+    await Promise.all([published, all.promise])
     return performance.now() - sentAt
   }
+  for (let i = 0; i < warmUp; i += 1) await run(1)
   latencies = []
+  answers = []
   for (let i = 0; i < events; i += 1) await run(1)
   const sorted = latencies.toSorted((a, b) => a - b)
+  const answered = answers.toSorted((a, b) => a - b)
   const burstMs = await run(burst)
 
   for (const socket of sockets) socket.terminate()
   return {
+    answerP50Ms: round(at(answered, 0.5)),
     p50Ms: round(at(sorted, 0.5)),
     p99Ms: round(at(sorted, 0.99)),
     deliveriesPerSecond: Math.round((burst * count * 1_000) / burstMs),

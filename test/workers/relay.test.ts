@@ -66,6 +66,45 @@ describe('the relay', () => {
     expect(times.sort((a, b) => a - b)[10]).toBeLessThan(500)
   })
 
+  test('brings an append to the subscribers of its own process without the bus, and what the bus brings again is no harm', async () => {
+    const { store } = fixture
+    await using bus = createMemoryBus()
+    const never = 60_000
+    await using changes = createChangeStream({ store, bus, logger: silentLogger, pollMs: never })
+    let lost = true
+    const late: (() => void)[] = []
+    const told = {
+      ...bus,
+      publish: async (channel: string, message: string) => void late.push(() => void bus.publish(channel, message)),
+    }
+    await using relay = createRelay({
+      store,
+      bus: told,
+      onFed: (fed) => lost || changes.take(fed),
+      logger: silentLogger,
+      pollMs: never,
+    })
+    await using follower = createFollower<LedgerRecord>({ store, changes, logger: silentLogger, readPage })
+    onAppended = (shard) => relay.nudge(shard as never)
+    await changes.start()
+    await relay.start()
+    const company = someCompany()
+    const end = new AbortController()
+    const seen: number[] = []
+    const reading = positionsOf(await follower.follow(company, { signal: end.signal }), seen)
+    await fixture.append(company, ['told-to-nobody'])
+    await eventually(() => expect(late.length).toBe(1))
+    lost = false
+    await fixture.append(company, ['told-here'])
+    await eventually(() => expect(seen).toEqual([0, 1]))
+    for (const bring of late) bring()
+    await fixture.append(company, ['last'])
+    await eventually(() => expect(seen).toEqual([0, 1, 2]))
+    end.abort()
+    await reading
+    onAppended = () => undefined
+  })
+
   test('is taken over within five seconds when a leader is killed in the middle of a round', async () => {
     const { store } = fixture
     const company = someCompany()
