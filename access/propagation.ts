@@ -134,7 +134,9 @@ function ed25519(read: () => KeyObject): KeyObject {
     const key = read()
     if (key.asymmetricKeyType === 'ed25519') return key
   } catch (cause) {
-    throw new AppError('CONFIG_INVALID', 'The principal-signing key is neither PEM nor base64 of a key.', { cause })
+    throw new AppError('CONFIG_INVALID', 'PRINCIPAL_SIGNING_KEY: the key is neither PEM nor base64 of a key.', {
+      cause,
+    })
   }
-  throw new AppError('CONFIG_INVALID', 'The principal-signing key is not an Ed25519 key.')
+  throw new AppError('CONFIG_INVALID', 'PRINCIPAL_SIGNING_KEY: the key is not an Ed25519 key.')
 }

@@ -45,7 +45,7 @@ export function createTickets(deps: {
   const { stores, logger, clock = systemClock } = deps
   const storeOf = (ticket: string): TicketStore => {
     const found = ticket.length < 100 ? stores.find(({ letter }) => ticket.startsWith(prefix(letter))) : undefined
-    if (found === undefined) throw unauthenticated()
+    if (found === undefined) throw usedUp()
     return found.store
   }
   return {
@@ -66,15 +66,18 @@ export function createTickets(deps: {
     async redeem(ticket) {
       const resumeToken = newSecret('')
       const principal = await storeOf(ticket).claim(hashSecret(ticket), hashSecret(resumeToken), resumableMs)
-      if (principal === undefined) throw unauthenticated()
+      if (principal === undefined) throw usedUp()
       return { principal: parsePrincipal(JSON.parse(principal)), resumeToken }
     },
     async resume(ticket, resumeToken) {
       const principal = await storeOf(ticket).resume(hashSecret(ticket), hashSecret(resumeToken), resumableMs)
-      if (principal === undefined) throw unauthenticated()
+      if (principal === undefined) throw usedUp()
       return parsePrincipal(JSON.parse(principal))
     },
   }
 }
+
+const usedUp = (): AppError =>
+  new AppError('UNAUTHENTICATED', 'This ticket was used or has expired: get another by createStreamTicket.')
 
 const prefix = (letter: string): string => `lwt${letter}_`

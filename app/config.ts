@@ -13,6 +13,7 @@ export const roles = ['gateway', ...subgraphNames, 'workers'] as const
 export type Role = (typeof roles)[number]
 
 const flag = z.enum(['0', '1', 'true', 'false']).transform((value) => value === '1' || value === 'true')
+const postgresUrl = z.string().regex(/^postgres(ql)?:\/\/./, 'must be a postgres:// URL')
 const list = z.string().transform((value) => splitList(value))
 
 function wholeNumber(least: number, most: number) {
@@ -43,13 +44,16 @@ export const environment = {
     .regex(/^[a-z0-9](?:[a-z0-9.-]{0,62}[a-z0-9])?$/, 'must be 1 to 64 characters of a-z, 0-9, "." and "-"')
     .default('ledgerway'),
   SHARDS: z.string().optional(),
-  CATALOG_URL: z.string().optional(),
-  JOBS_URL: z.string().optional(),
+  CATALOG_URL: postgresUrl.optional(),
+  JOBS_URL: postgresUrl.optional(),
   EMBEDDED_SHARDS: wholeNumber(1, 16).default(3),
   PLACEMENT: z.enum(['consistent-hash', 'range', 'geographic']).optional(),
   PLACEMENT_REGIONS: list.optional(),
   SHARD_REGIONS: z.string().optional(),
-  REDIS_URL: z.string().optional(),
+  REDIS_URL: z
+    .string()
+    .regex(/^(rediss?:\/\/.+|none)$/, 'must be a redis:// or rediss:// URL, or none')
+    .optional(),
   SUBGRAPH_URLS: z.string().optional(),
   SUPERGRAPH: z.string().optional(),
   SUBGRAPH_HEADERS: list.optional(),

@@ -15,7 +15,13 @@ export async function ensureJobsDatabase(catalogUrl: string): Promise<string> {
     if (known.length === 0) await sql`create database ${sql(name)}`
   } catch (error) {
     // Another process may have been faster.
-    if (!(error instanceof Error && 'code' in error && (error.code === '42P04' || error.code === '23505'))) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : ''
+    if (code !== '42P04' && code !== '23505') {
+      if (code !== '42501') {
+        throw new AppError('CATALOG_UNAVAILABLE', `CATALOG_URL: the catalog cannot be used (${code}).`, {
+          cause: error,
+        })
+      }
       throw new AppError(
         'CONFIG_INVALID',
         `Without Redis, jobs need a database "${name}" beside the catalog: create it for this user, or set JOBS_URL or REDIS_URL.`,

@@ -11,7 +11,22 @@ const pollIntervalMs = 10_000
  * Our own supergraph, or the one that `SUPERGRAPH` names: a file, followed as it changes; a URL, polled with its ETag; or
  * `uplink`, GraphOS' delivery by ApolloGateway. @throws AppError CONFIG_INVALID
  */
-export function supergraphSource({ supergraph, uplink }: Config, logger: Logger): SupergraphSource {
+export function supergraphSource(config: Config, logger: Logger): SupergraphSource {
+  const source = sourceOf(config, logger)
+  return {
+    ...source,
+    start: async (onChange) => {
+      try {
+        return await source.start(onChange)
+      } catch (cause) {
+        const reason = cause instanceof Error ? cause.message : String(cause)
+        throw new AppError('CONFIG_INVALID', `SUPERGRAPH cannot be read: ${reason}`, { cause })
+      }
+    },
+  }
+}
+
+function sourceOf({ supergraph, uplink }: Config, logger: Logger): SupergraphSource {
   if (supergraph === undefined) return textSource(supergraphSdl())
   if (supergraph === 'uplink') {
     const { key, graphRef, endpoints } = uplink

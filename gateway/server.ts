@@ -249,9 +249,11 @@ export function createGatewayServer(deps: GatewayServerDeps): GatewayServer {
     while (admission.count > 0 && performance.now() < until) await new Promise((resolve) => setTimeout(resolve, 20))
   }
 
+  let serving = false
   return {
     async listen() {
       await apollo.server.start()
+      serving = true
       await invalidation?.start()
       await app.listen({ host: deps.host, port: deps.port })
       const { port } = app.server.address() as AddressInfo
@@ -270,7 +272,8 @@ export function createGatewayServer(deps: GatewayServerDeps): GatewayServer {
       await app.close()
       clearTimeout(cutting)
       await invalidation?.[Symbol.asyncDispose]()
-      await apollo.server.stop()
+      // A server that never started cannot be stopped, but the gateway may have been loaded for it.
+      await (serving ? apollo.server.stop() : deps.gateway.gateway.stop())
     },
   }
 }

@@ -152,9 +152,10 @@ export function createFederatedGateway(options: FederatedGatewayOptions): Federa
       const { sdl, stop } = await options.supergraph.start(change)
       try {
         serve(createRuntime(sdl, { operationsMax }))
-      } catch (error) {
+      } catch (cause) {
         await stop()
-        throw error
+        const reason = cause instanceof Error ? cause.message : String(cause)
+        throw new AppError('CONFIG_INVALID', `The supergraph cannot be used: ${reason}`, { cause })
       }
       return stop
     })()

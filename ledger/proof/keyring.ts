@@ -54,7 +54,7 @@ export function parseKeyring(text: string): Keyring {
     const publicKey = parseVkey(line)?.publicKey
     if (seed !== undefined) seeds.push(seed)
     else if (publicKey !== undefined) retired.push(publicKey)
-    else throw new AppError('CONFIG_INVALID', `Checkpoint key ${index + 1} is neither a signer key nor a vkey.`)
+    else throw new AppError('CONFIG_INVALID', `CHECKPOINT_KEY: line ${index + 1} is neither a signer key nor a vkey.`)
   }
   if (seeds.length === 0) throw new AppError('CONFIG_INVALID', 'There is no checkpoint key that signs.')
   return keyringOf(seeds, retired)

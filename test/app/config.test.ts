@@ -13,6 +13,15 @@ const refusal = (argv: string[], env: Record<string, string>): AppError => {
   throw new Error('the configuration was accepted')
 }
 
+test.each([
+  ['REDIS_URL', 'localhost:6379'],
+  ['CATALOG_URL', 'mysql://u:secret@localhost/x'],
+  ['JOBS_URL', 'jobs'],
+])('%s that is no URL of its kind is refused without being shown', (name, value) => {
+  expect(() => readConfig([], { [name]: value })).toThrow(new RegExp(`^${name}: must be a `))
+  expect(() => readConfig([], { [name]: value })).not.toThrow(value)
+})
+
 test('Apollo Sandbox, which the console links to, may read answers outside production, and nobody else unasked', () => {
   expect(readConfig([], {}).corsOrigins).toEqual(['https://studio.apollographql.com'])
   expect(readConfig([], { NODE_ENV: 'production' }).corsOrigins).toEqual([])

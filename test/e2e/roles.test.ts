@@ -51,3 +51,8 @@ test('the same queries give the same answers with every role in one process and 
     await rm(dataDir, { recursive: true, force: true })
   }
 })
+
+test('a supergraph that cannot be read stops the start with a line that says so, and nothing else', async () => {
+  const refused = startProduct({ env: { SUPERGRAPH: '/nowhere.graphql' } })
+  await expect(refused).rejects.toThrow(/before it was ready:\nledgerway: SUPERGRAPH cannot be read: ENOENT[^\n]*\n$/)
+})
