@@ -1,6 +1,5 @@
 import { execFile, spawn } from 'node:child_process'
-import { existsSync } from 'node:fs'
-import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -14,20 +13,25 @@ import { hasProgram } from './load.ts'
 export interface Peer {
   readonly name: string
   readonly url: string
+  /** Native code of a planner that its process has loaded: shows which planner it is. */
+  nativePlanner?(): Promise<string | undefined>
   usage(): Promise<{ cpuMicros: number; rss: number }>
   stop(): Promise<void>
 }
 
-const packages = [
-  '@graphql-hive/gateway@2.15.1',
-  '@graphql-hive/router-runtime@1.4.23',
-  'fastify@5.12.8',
-  '@mercuriusjs/gateway@5.2.0',
-  'mercurius@16.10.1',
-  'graphql@16.15.0',
-]
-/** Hive asks for a newer one than every registry has; this one serves it as well. */
-const overrides = { '@graphql-tools/batch-execute': '10.2.0' }
+/** Each in a folder of its own, with the version of graphql that it works with. */
+const installations = {
+  hive: {
+    packages: ['@graphql-hive/gateway@2.15.1', '@graphql-hive/router-runtime@1.4.23', 'graphql@16.15.0'],
+    // Asked for in a newer version than every registry has; this one serves as well.
+    overrides: { '@graphql-tools/batch-execute': '10.2.0' },
+  },
+  mercurius: {
+    packages: ['fastify@5.12.8', '@mercuriusjs/gateway@5.2.0', 'mercurius@16.10.1', 'graphql@16.12.0'],
+    // It prints trees that later versions of graphql do not print.
+    overrides: { graphql: '16.12.0' },
+  },
+}
 
 /** Mercurius knows the first version of federation. */
 const firstVersionSchemas = {
@@ -47,20 +51,17 @@ const firstVersionSchemas = {
 export async function startPeers(options: {
   sdl: string
   subgraphsUrl: string
-  /** Kept and used again when it is there already: installing takes minutes. */
+  /** What is installed there is used again. */
   folder: string
   heapMb: number
 }): Promise<Peer[]> {
-  const { folder } = options
-  if (!existsSync(join(folder, 'node_modules'))) {
-    await mkdir(folder, { recursive: true })
-    const manifest = { name: 'peers', private: true, type: 'module', overrides }
-    await writeFile(join(folder, 'package.json'), JSON.stringify(manifest))
-    await promisify(execFile)('npm', ['install', '--no-audit', '--no-fund', '--silent', ...packages], { cwd: folder })
-  }
-  await writeFile(join(folder, 'supergraph.graphql'), options.sdl)
+  const hive = await install(options.folder, 'hive')
+  const mercurius = await install(options.folder, 'mercurius')
+  await writeFile(join(hive, 'supergraph.graphql'), options.sdl)
   const flags = options.heapMb === 0 ? [] : [`--max-semi-space-size=${options.heapMb}`]
   const variants = [
+    // `inboundInflightRequestDeduplication` shares identical queries of clients (off unless said), the transport's option
+    // identical requests to subgraphs (on unless said).
     { name: 'Hive Gateway, JS planner', rust: false, dedupe: false },
     { name: 'Hive Gateway, JS planner, shared', rust: false, dedupe: true },
     { name: 'Hive Gateway, Rust planner', rust: true, dedupe: false },
@@ -68,14 +69,14 @@ export async function startPeers(options: {
   ]
   const peers: Peer[] = []
   /** One that does not start is said and left out; the others are still worth measuring. */
-  async function start(name: string, port: number, args: string[]): Promise<void> {
+  async function start(name: string, folder: string, port: number, args: string[]): Promise<void> {
     const peer = await startPeer(name, folder, port, args)
     if (peer === undefined) console.error(`${name} did not start`)
     else peers.push(peer)
   }
   for (const { name, rust, dedupe } of variants) {
     const port = await freePort()
-    const config = join(folder, `gateway-${port}.config.mjs`)
+    const config = join(hive, `gateway-${port}.config.mjs`)
     await writeFile(
       config,
       `${rust ? "import { unifiedGraphHandler } from '@graphql-hive/router-runtime'\n" : ''}export const gatewayConfig = {
@@ -86,12 +87,12 @@ export async function startPeers(options: {
 }
 `,
     )
-    const bin = join(folder, 'node_modules/@graphql-hive/gateway/dist/bin.js')
-    await start(name, port, [...flags, bin, 'supergraph', '-c', config])
+    const bin = join(hive, 'node_modules/@graphql-hive/gateway/dist/bin.js')
+    await start(name, hive, port, [...flags, bin, 'supergraph', '-c', config])
   }
   const port = await freePort()
   await writeFile(
-    join(folder, 'mercurius.mjs'),
+    join(mercurius, 'gateway.mjs'),
     `import Fastify from 'fastify'
 import gateway from '@mercuriusjs/gateway'
 const app = Fastify()
@@ -101,8 +102,23 @@ app.register(gateway, { jit: 1, gateway: { services: Object.entries(schemas).map
 await app.listen({ port: ${port}, host: '127.0.0.1' })
 `,
   )
-  await start('Mercurius gateway', port, [...flags, join(folder, 'mercurius.mjs')])
+  await start('Mercurius gateway', mercurius, port, [...flags, join(mercurius, 'gateway.mjs')])
   return peers
+}
+
+/** Installing takes minutes; what is there is used again. */
+async function install(parent: string, name: keyof typeof installations): Promise<string> {
+  const { packages, overrides } = installations[name]
+  const folder = join(parent, name)
+  const manifest = JSON.stringify({ name: `peer-${name}`, private: true, type: 'module', packages, overrides })
+  const kept = await readFile(join(folder, 'installed.json'), 'utf8').catch(() => undefined)
+  if (kept === manifest) return folder
+  await rm(folder, { recursive: true, force: true })
+  await mkdir(folder, { recursive: true })
+  await writeFile(join(folder, 'package.json'), manifest)
+  await promisify(execFile)('npm', ['install', '--no-audit', '--no-fund', '--silent', ...packages], { cwd: folder })
+  await writeFile(join(folder, 'installed.json'), manifest)
+  return folder
 }
 
 async function startPeer(name: string, folder: string, port: number, args: string[]): Promise<Peer | undefined> {
@@ -134,6 +150,10 @@ async function startPeer(name: string, folder: string, port: number, args: strin
   return {
     name,
     url,
+    async nativePlanner() {
+      const maps = await readFile(`/proc/${child.pid ?? 0}/maps`, 'utf8').catch(() => '')
+      return /[^/\n]*planner[^/\n]*\.node$/m.exec(maps)?.[0]
+    },
     async usage() {
       const pid = child.pid ?? 0
       const stat = (await readFile(`/proc/${pid}/stat`, 'utf8')).split(') ')[1]?.split(' ') ?? []
