@@ -1,5 +1,5 @@
 /** Reading the `join__` directives that say in a supergraph which subgraph has what. */
-import { Kind, type ConstDirectiveNode, type ConstValueNode } from 'graphql'
+import { Kind, type ConstDirectiveNode, type ConstValueNode, type DocumentNode } from 'graphql'
 
 export function directivesNamed(
   directives: readonly ConstDirectiveNode[] | undefined,
@@ -22,4 +22,17 @@ export function textArgument(directive: ConstDirectiveNode | undefined, name: st
 export function booleanArgument(directive: ConstDirectiveNode, name: string): boolean | undefined {
   const value = argumentOf(directive, name)
   return value?.kind === Kind.BOOLEAN ? value.value : undefined
+}
+
+/** Graph (a value of `join__Graph`) -> the subgraph's name. */
+export function subgraphNames(supergraph: DocumentNode): ReadonlyMap<string, string> {
+  const names = new Map<string, string>()
+  for (const definition of supergraph.definitions) {
+    if (definition.kind !== Kind.ENUM_TYPE_DEFINITION || definition.name.value !== 'join__Graph') continue
+    for (const value of definition.values ?? []) {
+      const name = textArgument(directivesNamed(value.directives, 'join__graph')[0], 'name')
+      if (name !== undefined) names.set(value.name.value, name)
+    }
+  }
+  return names
 }

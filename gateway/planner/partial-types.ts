@@ -7,7 +7,7 @@
  * that others do not know, the operation is planned again with the twin in that place; in the finished plan the twins
  * are called by their fields' names again. Clients never see them.
  */
-import type { FetchNode, PlanNode, QueryPlan } from '@apollo/query-planner'
+import type { FetchNode, QueryPlan } from '@apollo/query-planner'
 import {
   Kind,
   parse,
@@ -22,7 +22,8 @@ import {
   type TypeNode,
   type UnionTypeDefinitionNode,
 } from 'graphql'
-import { argumentOf, booleanArgument, directivesNamed, textArgument } from './joins.ts'
+import { argumentOf, booleanArgument, directivesNamed, subgraphNames, textArgument } from './joins.ts'
+import { mapFetches } from './map-fetches.ts'
 import { withTwinsInPlaces, type Twin } from './partial-places.ts'
 
 export interface PartialTypes {
@@ -105,31 +106,7 @@ function restorePlan(plan: QueryPlan, realNames: ReadonlyMap<string, string>, ma
     })
     return { ...node, operation: stripIgnoredCharacters(print(operation)) }
   }
-  const restore = (node: PlanNode): PlanNode => {
-    switch (node.kind) {
-      case 'Sequence':
-      case 'Parallel':
-        return { ...node, nodes: node.nodes.map(restore) }
-      case 'Flatten':
-        return { ...node, node: restore(node.node) }
-      case 'Condition':
-        return {
-          ...node,
-          ...(node.ifClause && { ifClause: restore(node.ifClause) }),
-          ...(node.elseClause && { elseClause: restore(node.elseClause) }),
-        }
-      case 'Fetch':
-        return fetch(node)
-      case 'Defer':
-        return node
-      default:
-        return node satisfies never
-    }
-  }
-  const { node } = plan
-  if (node === undefined) return plan
-  if (node.kind !== 'Subscription') return { ...plan, node: restore(node) }
-  return { ...plan, node: { ...node, primary: fetch(node.primary), ...(node.rest && { rest: restore(node.rest) }) } }
+  return mapFetches(plan, (node) => [fetch(node)])
 }
 
 interface SupergraphFacts {
@@ -144,7 +121,6 @@ interface SupergraphFacts {
 
 function readSupergraph(supergraph: DocumentNode): SupergraphFacts {
   const abstract = new Set<string>()
-  const subgraphNames = new Map<string, string>()
   /** `Type graph` -> object types. */
   const members = new Map<string, Set<string>>()
   const add = (type: string | undefined, graph: string | undefined, member: string | undefined): void => {
@@ -155,15 +131,6 @@ function readSupergraph(supergraph: DocumentNode): SupergraphFacts {
   const objectInterfaces = new Set<string>()
   const names: string[] = []
   for (const definition of supergraph.definitions) {
-    if (definition.kind === Kind.ENUM_TYPE_DEFINITION && definition.name.value === 'join__Graph') {
-      for (const value of definition.values ?? []) {
-        const name = textArgument(
-          value.directives?.find(({ name }) => name.value === 'join__graph'),
-          'name',
-        )
-        if (name !== undefined) subgraphNames.set(value.name.value, name)
-      }
-    }
     if (definition.kind === Kind.UNION_TYPE_DEFINITION) {
       abstract.add(definition.name.value)
       for (const join of directivesNamed(definition.directives, 'join__unionMember')) {
@@ -191,7 +158,7 @@ function readSupergraph(supergraph: DocumentNode): SupergraphFacts {
   while (names.some((name) => name.includes(mark))) mark = `_${mark}`
   return {
     mark,
-    subgraphNames,
+    subgraphNames: subgraphNames(supergraph),
     isAbstract: (type) => abstract.has(type),
     runtimeTypes: (type, graph) =>
       abstract.has(type) ? (members.get(`${type} ${graph}`) ?? new Set()) : new Set([type]),

@@ -2,6 +2,7 @@
 import { operationFromDocument } from '@apollo/federation-internals'
 import { prettyFormatQueryPlan, type QueryPlan } from '@apollo/query-planner'
 import type { DocumentNode } from 'graphql'
+import { anchorEmptiedFields } from './contradicting-conditions.ts'
 import type { PlannableSupergraph } from './supergraph.ts'
 import { checkReachable } from './unreachable-fields.ts'
 
@@ -15,7 +16,11 @@ export function planOperation(
 ): QueryPlan {
   const plannedFor = (asked: DocumentNode): QueryPlan =>
     supergraph.plan(
-      operationFromDocument(supergraph.plannedSchema, asked, operationName === undefined ? {} : { operationName }),
+      operationFromDocument(
+        supergraph.plannedSchema,
+        anchorEmptiedFields(asked),
+        operationName === undefined ? {} : { operationName },
+      ),
     )
   const plan = withPartialTypes(supergraph, document, operationName, plannedFor)
   checkReachable(supergraph.schema, document, plan)

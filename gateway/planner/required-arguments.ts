@@ -6,7 +6,7 @@
  * subgraphs are asked `price__r0: price(currency: "EUR")`, and are told of it as `price`. Where one fetch would have to
  * tell two values by one name, it is made two. Clients never see these fields: their schema is the one before.
  */
-import type { FetchNode, PlanNode, QueryPlan, QueryPlanFieldNode, QueryPlanSelectionNode } from '@apollo/query-planner'
+import type { FetchNode, QueryPlan, QueryPlanFieldNode, QueryPlanSelectionNode } from '@apollo/query-planner'
 import {
   Kind,
   parse,
@@ -24,6 +24,7 @@ import {
   type SelectionSetNode,
   type TypeNode,
 } from 'graphql'
+import { mapFetches } from './map-fetches.ts'
 
 /** A selection of representations; `from` names the data's key where it is another than the representation's. */
 export type RequiredField = QueryPlanFieldNode & { readonly from?: string }
@@ -130,46 +131,13 @@ export function separateRequiredArguments(supergraph: DocumentNode): RequiredArg
   })
   return {
     document: visit(rewritten, { ObjectTypeDefinition: withStandIns, InterfaceTypeDefinition: withStandIns }),
-    restore: (plan) => restorePlan(plan, { standIns, requiredBy }),
+    restore: (plan) => mapFetches(plan, (fetch) => restoreFetch(fetch, { standIns, requiredBy })),
   }
 }
 
 interface Restoring {
   readonly standIns: ReadonlyMap<string, StandIn>
   readonly requiredBy: ReadonlyMap<string, ReadonlySet<string>>
-}
-
-function restorePlan(plan: QueryPlan, restoring: Restoring): QueryPlan {
-  const { node } = plan
-  if (node === undefined) return plan
-  if (node.kind !== 'Subscription') return { ...plan, node: restoreNode(node, restoring) }
-  const [primary = node.primary] = restoreFetch(node.primary, restoring)
-  return { ...plan, node: { ...node, primary, ...(node.rest && { rest: restoreNode(node.rest, restoring) }) } }
-}
-
-function restoreNode(node: PlanNode, restoring: Restoring): PlanNode {
-  switch (node.kind) {
-    case 'Sequence':
-    case 'Parallel':
-      return { ...node, nodes: node.nodes.map((child) => restoreNode(child, restoring)) }
-    case 'Flatten':
-      return { ...node, node: restoreNode(node.node, restoring) }
-    case 'Condition':
-      return {
-        ...node,
-        ...(node.ifClause && { ifClause: restoreNode(node.ifClause, restoring) }),
-        ...(node.elseClause && { elseClause: restoreNode(node.elseClause, restoring) }),
-      }
-    case 'Fetch': {
-      const fetches = restoreFetch(node, restoring)
-      const [first] = fetches
-      return fetches.length === 1 && first !== undefined ? first : { kind: 'Parallel', nodes: fetches }
-    }
-    case 'Defer':
-      return node
-    default:
-      return node satisfies never
-  }
 }
 
 /** The fetch as its subgraph knows it; several where two of its requirements go by one name. */

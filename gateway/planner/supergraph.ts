@@ -15,6 +15,7 @@ import { parse, type DocumentNode, type GraphQLSchema } from 'graphql'
 import { type PublicMarks, readPublicMarks } from '../public-fields.ts'
 import { namesOnTheWay } from './client-names.ts'
 import { offerComposedDirectives } from './composed-directives.ts'
+import { keepEntityTypes } from './interface-objects.ts'
 import { separatePartialTypes, type PartialTypes } from './partial-types.ts'
 import { separateRequiredArguments } from './required-arguments.ts'
 import { dropUnresolvableKeys } from './resolvable-keys.ts'
@@ -51,6 +52,7 @@ export function buildSupergraph(sdl: string): PlannableSupergraph {
   const publicMarks = readPublicMarks(parsed)
   const partialTypes = separatePartialTypes(dropUnresolvableKeys(directives.document))
   const { document, restore } = separateRequiredArguments(partialTypes.document)
+  const withTypes = keepEntityTypes(parsed)
   const planned = Supergraph.build(document, { supportedFeatures, validateSupergraph: false })
   // Fetches carry their selections in full: fragments would collide when several fetches leave as one operation.
   const planner = new QueryPlanner(planned, { reuseQueryFragments: false })
@@ -64,7 +66,7 @@ export function buildSupergraph(sdl: string): PlannableSupergraph {
     publicMarks,
     partialTypes,
     forPlanner: directives.withoutThem,
-    plan: (operation) => partialTypes.restore(restore(planner.buildQueryPlan(operation))),
+    plan: (operation) => withTypes(partialTypes.restore(restore(planner.buildQueryPlan(operation)))),
     subgraphs: given.subgraphsMetadata().map(({ name, url }) => ({ name, url: url ?? '' })),
   }
 }

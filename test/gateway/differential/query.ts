@@ -15,7 +15,7 @@ export interface RandomQuery {
 }
 
 /** A valid query with aliases, arguments, fragments of both kinds, conditions on variables and repeated selections. */
-export function randomQuery(random: Random, schema: GraphQLSchema): RandomQuery {
+export function randomQuery(random: Random, schema: GraphQLSchema, depth = 4): RandomQuery {
   const variables: Record<string, unknown> = { yes: random.chance(0.5), by: random.below(3) }
   if (random.chance(0.3)) delete variables.by
   const fragments: string[] = []
@@ -57,6 +57,7 @@ export function randomQuery(random: Random, schema: GraphQLSchema): RandomQuery 
 
   function argumentText(name: string): string {
     if (name === 'id') return `(id: "${random.below(5)}")`
+    if (name === 'with') return `(with: { by: ${random.chance(0.5) ? '$by' : random.below(3)} })`
     return random.chance(0.5) ? `(${name}: $by)` : `(${name}: ${random.below(3)})`
   }
 
@@ -67,7 +68,7 @@ export function randomQuery(random: Random, schema: GraphQLSchema): RandomQuery 
 
   const query = schema.getQueryType()
   if (query == null) throw new Error('no query type')
-  const body = selections(query, 4)
+  const body = selections(query, depth)
   const text = `${body} ${fragments.join(' ')}`
   const declared = [
     ...(text.includes('$yes') ? ['$yes: Boolean!'] : []),

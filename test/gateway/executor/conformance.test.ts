@@ -395,6 +395,108 @@ describe('answers beyond the planner', () => {
     })
   })
 
+  describe('a type that one subgraph knows only as an interface object', () => {
+    const subgraphs: Subgraphs = {
+      archive: {
+        sdl: `
+          type Query { works: [Work!]! }
+          interface Work @key(fields: "id") { id: ID! title: String }
+          type Print implements Work @key(fields: "id") { id: ID! title: String sheets: Int }
+          type Tape implements Work @key(fields: "id") { id: ID! title: String }
+        `,
+        resolvers: {
+          Query: {
+            works: () => [
+              { __typename: 'Print', id: 'w1' },
+              { __typename: 'Tape', id: 'w2' },
+            ],
+          },
+          Work: {
+            __resolveReference: ({ id }: { id: string }) => ({ __typename: id === 'w1' ? 'Print' : 'Tape', id }),
+          },
+          Print: { title: () => 'Waves', sheets: () => 2 },
+        },
+      },
+      votes: {
+        sdl: 'type Query { best: Work } type Work @interfaceObject @key(fields: "id") { id: ID! votes: Int }',
+        resolvers: {
+          Query: { best: () => ({ id: 'w1' }) },
+          Work: { __resolveReference: ({ id }: { id: string }) => ({ id }), votes: () => 7 },
+        },
+      },
+    }
+
+    test('keeps its own name where the client asks for it beside what that subgraph adds', async () => {
+      await using gateway = await testGateway(subgraphs)
+      const source =
+        '{ works { ... on Print { votes sheets } ... on Print { __typename title } ... on Tape { votes } } }'
+      expect(await gateway.query(source)).toEqual({
+        data: { works: [{ votes: 7, sheets: 2, __typename: 'Print', title: 'Waves' }, { votes: 7 }] },
+      })
+      expect(await gateway.query('{ best { ... on Print { __typename votes } ... on Print { title } } }')).toEqual({
+        data: { best: { __typename: 'Print', votes: 7, title: 'Waves' } },
+      })
+    })
+  })
+
+  test('a field whose fields exclude each other is an empty object, not null', async () => {
+    await using gateway = await testGateway({
+      one: {
+        sdl: 'type Query { boats: [Boat] } type Boat @key(fields: "id") { id: ID! name: String }',
+        resolvers: { Query: { boats: () => [{ id: '1', name: 'Ark' }] } },
+      },
+    })
+    const source = 'query ($a: Boolean!) { boats @skip(if: $a) { ...B } } fragment B on Boat { name @include(if: $a) }'
+    expect(await gateway.query(source, { a: false })).toEqual({ data: { boats: [{}] } })
+    expect(await gateway.query(source, { a: true })).toEqual({ data: {} })
+  })
+
+  test('arguments come from the context further up, also of entities fetched later', async () => {
+    const subgraphs: Subgraphs = {
+      houses: {
+        sdl: `
+          type Query { houses: [House!]! }
+          type House @context(name: "house") @key(fields: "id") { id: ID! currency: String! @external rooms: [Room!]! }
+          type Room @key(fields: "id") {
+            id: ID! rent(in: String @fromContext(field: "$house { currency }"), months: Int = 1): String
+          }
+        `,
+        resolvers: {
+          Query: { houses: () => [{ id: 'h1' }, { id: 'h2' }] },
+          House: {
+            __resolveReference: (reference: object) => reference,
+            rooms: ({ id }: { id: string }) => [{ id: `${id}-1` }, { id: `${id}-2` }],
+          },
+          Room: {
+            __resolveReference: (reference: object) => reference,
+            rent: ({ id }: { id: string }, args: { in?: string; months?: number }) =>
+              `${id}: ${args.months} months in ${args.in}`,
+          },
+        },
+      },
+      banks: {
+        sdl: 'type House @key(fields: "id") { id: ID! currency: String! } type Room @key(fields: "id") { id: ID! size: Int }',
+        resolvers: {
+          House: {
+            __resolveReference: (reference: object) => reference,
+            currency: ({ id }: { id: string }) => (id === 'h1' ? 'EUR' : 'CHF'),
+          },
+          Room: { __resolveReference: (reference: object) => reference, size: () => 20 },
+        },
+      },
+    }
+    await using gateway = await testGateway(subgraphs)
+    const room = (id: string, currency: string): object => ({ rent: `${id}: 3 months in ${currency}`, size: 20 })
+    expect(await gateway.query('query ($m: Int) { houses { rooms { rent(months: $m) size } } }', { m: 3 })).toEqual({
+      data: {
+        houses: [
+          { rooms: [room('h1-1', 'EUR'), room('h1-2', 'EUR')] },
+          { rooms: [room('h2-1', 'CHF'), room('h2-2', 'CHF')] },
+        ],
+      },
+    })
+  })
+
   describe("a client's name for a field that is also the name of a key or of what is required", () => {
     const subgraphs: Subgraphs = {
       people: {
