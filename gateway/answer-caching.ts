@@ -7,7 +7,13 @@ import {
   OperationTypeNode,
 } from 'graphql'
 import { LRUCache } from 'lru-cache'
-import { type AnswerCache, type CacheLookup, leaseMs, type LoadStamp } from '../cache/answer-cache.ts'
+import {
+  type AnswerCache,
+  type CacheLookup,
+  leaseMs,
+  type LoadStamp,
+  maxAnswerCharacters,
+} from '../cache/answer-cache.ts'
 import {
   coversPosition,
   decodePosition,
@@ -19,6 +25,7 @@ import {
 import type { RequestContext } from '../core/request.ts'
 import { type CachePolicy, cachePolicy } from './cache-hints.ts'
 import { principalKey } from './credentials.ts'
+import { SlicedData } from './executor/answer.ts'
 import { mutationTags, tagReader } from './entity-tags.ts'
 import { KeptText, textAndValue } from './answer-text.ts'
 import type { CurrentSchema, LoadedSchema } from './schema.ts'
@@ -136,6 +143,12 @@ export function createAnswerCaching(deps: {
         if (!whole || result.data == null || loaded === undefined) {
           abandon()
           return undefined
+        }
+        const data: unknown = result.data
+        // The cache would not keep it: it need not be put together.
+        if (data instanceof SlicedData && data.length > maxAnswerCharacters) {
+          abandon()
+          return headerOf(policy, 0)
         }
         const { text, value } = textAndValue(result.data)
         const tags = tagReader(loaded.api, loaded.hints, document, operation)(value)

@@ -1,5 +1,6 @@
 import type { ExecutionResult, FormattedExecutionResult } from 'graphql'
 import { AnswerData, stringifyResult } from './executor/answer.ts'
+import { isLarge, piecesOf } from './large-answers.ts'
 
 /** Data that is kept as text and is given out as it is; whoever looks at it as JSON gets the same value. */
 export class KeptText {
@@ -16,6 +17,7 @@ export class KeptText {
 
 /** An answer as JSON text without a line break, whatever its data is made of. */
 export function answerText(result: FormattedExecutionResult | ExecutionResult): string {
+  if (isLarge(result)) return [...piecesOf(result)].join('')
   const data: unknown = result.data
   if (!(data instanceof KeptText)) return stringifyResult(result).trimEnd()
   const extensions = result.extensions === undefined ? '' : `,"extensions":${JSON.stringify(result.extensions)}`

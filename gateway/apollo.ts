@@ -21,6 +21,7 @@ import { type Authenticator, mustBeKnown, principalKey } from './credentials.ts'
 import { onlyIntrospects, operationOf } from './documents.ts'
 import { type ErrorFormatter, retryAfterOf, statusOf } from './errors.ts'
 import type { FederatedGateway } from './executor/gateway.ts'
+import { createLargeAnswers, isLarge, type LargeAnswers } from './large-answers.ts'
 import type { GatewayLimits } from './limits.ts'
 import { checkLists } from './list-limits.ts'
 import type { OwnWrites } from './own-writes.ts'
@@ -58,10 +59,12 @@ export function createApollo(deps: {
   const { errors, logger } = deps
   /** Which request an error belongs to: Apollo Server formats errors without saying. */
   const requestIds = new WeakMap<object, string>()
-  const stringifyResult = (result: FormattedExecutionResult): string => `${answerText(result)}\n`
+  const large = createLargeAnswers()
+  const stringifyResult = (result: FormattedExecutionResult): string =>
+    isLarge(result) ? '' : `${answerText(result)}\n`
   const formatError: FormatError = (_formatted, error) =>
     errors.format(error, requestIds.get(error as object) ?? 'unknown')
-  const plugins = [schemaPlugin(deps.schema), operationPlugin(deps, requestIds)]
+  const plugins = [schemaPlugin(deps.schema), operationPlugin(deps, requestIds, large)]
   const front = createHttpFront({ gateway: deps.gateway, plugins, formatError, stringifyResult })
   const server = new ApolloServer<RequestContext>({
     gateway: deps.gateway.gateway,
@@ -87,7 +90,10 @@ export function createApollo(deps: {
     stopOnTerminationSignals: false,
     nodeEnv: 'production',
   })
-  return { server, answerHttp: (request, context) => front.answer(server, request, context) }
+  return {
+    server,
+    answerHttp: async (request, context) => large.instead(await front.answer(server, request, context), context),
+  }
 }
 
 function schemaPlugin(schema: CurrentSchema): ApolloServerPlugin<RequestContext> {
@@ -101,6 +107,7 @@ function schemaPlugin(schema: CurrentSchema): ApolloServerPlugin<RequestContext>
 function operationPlugin(
   deps: Parameters<typeof createApollo>[0],
   requestIds: WeakMap<object, string>,
+  large: LargeAnswers,
 ): ApolloServerPlugin<RequestContext> {
   const { caching, ownWrites, limits, development, logger, metrics } = deps
   // They tell how the data is spread: in production only administrators see them.
@@ -170,6 +177,7 @@ function operationPlugin(
               }
             }
             if (!headers.has('cache-control')) headers.set('cache-control', 'no-store')
+            large.note(context, result)
             // Who has gone, or waited too long, was answered already.
             if (!context.signal.aborted) {
               metrics.answered(operation?.operation, result.errors?.[0]?.extensions?.['code'], startedMs)

@@ -6,11 +6,15 @@ import type { ExecutionResult, FormattedExecutionResult } from 'graphql'
 import type { JsonObject } from './json.ts'
 
 export class AnswerData {
-  readonly value: JsonObject
+  readonly #value: JsonObject
   #body: string | undefined
 
   constructor(value: JsonObject) {
-    this.value = value
+    this.#value = value
+  }
+
+  get value(): JsonObject {
+    return this.#value
   }
 
   /** The whole answer's text when there is nothing but data. */
@@ -24,6 +28,37 @@ export class AnswerData {
   }
 
   toJSON(): JsonObject {
+    return this.value
+  }
+}
+
+/** Data of an answer that was written in slices (`slices.ts`): it is there as text, and goes out piece by piece. */
+export class SlicedData extends AnswerData {
+  readonly pieces: readonly string[]
+
+  constructor(pieces: readonly string[]) {
+    super({})
+    this.pieces = pieces
+  }
+
+  get length(): number {
+    return this.pieces.reduce((sum, piece) => sum + piece.length, 0)
+  }
+
+  override get text(): string {
+    return this.pieces.join('')
+  }
+
+  override get body(): string {
+    return `{"data":${this.text}}`
+  }
+
+  /** Parsed anew, in one go: for those who have to look at it. */
+  override get value(): JsonObject {
+    return JSON.parse(this.text) as JsonObject
+  }
+
+  override toJSON(): JsonObject {
     return this.value
   }
 }

@@ -40,6 +40,8 @@ export interface FederatedGatewayOptions {
   readonly logger: Logger
   /** Compiled operations kept for each supergraph. Default 1,000. */
   readonly operationsMax?: number
+  /** Answers with more list items than this are written in slices, so that nobody else waits for them. Default 2,000. */
+  readonly itemsMax?: number
   /** Entity fetches to one subgraph that are ready together leave as one operation. Default true. */
   readonly batching?: boolean
   /** Absent: nothing in flight is shared. */
@@ -104,7 +106,15 @@ export interface FederatedGateway extends AsyncDisposable {
 const warmOperations = 100
 
 export function createFederatedGateway(options: FederatedGatewayOptions): FederatedGateway {
-  const { executor, logger, sharing, batching = true, operationsMax = 1_000, eventTimeoutMs = 30_000 } = options
+  const {
+    executor,
+    logger,
+    sharing,
+    batching = true,
+    operationsMax = 1_000,
+    itemsMax = 2_000,
+    eventTimeoutMs = 30_000,
+  } = options
   const runtimes = new WeakMap<GraphQLSchema, Runtime>()
   const listeners = new Set<Parameters<GatewayInterface['onSchemaLoadOrUpdate']>[0]>()
   const documentKeys = new WeakMap<DocumentNode, string>()
@@ -132,7 +142,7 @@ export function createFederatedGateway(options: FederatedGatewayOptions): Federa
     const previous = serving()
     if (sdl === previous.supergraph.sdl) return
     try {
-      const next = createRuntime(sdl, { operationsMax })
+      const next = createRuntime(sdl, { operationsMax, itemsMax })
       const warmed = await warmUp(next, previous, warmOperations)
       serve(next)
       logger.info({ supergraph: next.supergraph.id, warmed }, 'A new supergraph is in service.')
@@ -151,7 +161,7 @@ export function createFederatedGateway(options: FederatedGatewayOptions): Federa
     loading ??= (async () => {
       const { sdl, stop } = await options.supergraph.start(change)
       try {
-        serve(createRuntime(sdl, { operationsMax }))
+        serve(createRuntime(sdl, { operationsMax, itemsMax }))
       } catch (cause) {
         await stop()
         const reason = cause instanceof Error ? cause.message : String(cause)
@@ -257,7 +267,8 @@ export function createFederatedGateway(options: FederatedGatewayOptions): Federa
           onSent: sent && ((request) => sent.push(request)),
         }),
     })
-    const answer = withPartial(operation.answer(executed, variables), context)
+    const answered = operation.answer(executed, variables, context.signal)
+    const answer = withPartial(answered instanceof Promise ? await answered : answered, context)
     if (sent === undefined) return answer
     return {
       ...answer,

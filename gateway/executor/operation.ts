@@ -17,13 +17,14 @@ import type { PlannableSupergraph } from '../planner/supergraph.ts'
 import { selectsOnlyPublic } from '../public-fields.ts'
 import { planOperation } from '../planner/plan-operation.ts'
 import { separateClientNames } from '../planner/client-names.ts'
-import { AnswerData, type Answer } from './answer.ts'
+import { AnswerData, SlicedData, type Answer } from './answer.ts'
 import { restoreAnswer, restoreErrors } from './client-answer.ts'
 import { compileBatchedOperations, type BatchedOperations } from './batched-operation.ts'
 import { exactAnswer, introspect, variablesIn } from './exact.ts'
 import type { Executed } from './execution.ts'
 import { compileFetch, compilePlan, type CompiledFetch, type CompiledNode } from './plan.ts'
-import { compileProjection, type Projection } from './projection.ts'
+import { compileProjection, isAnomaly, type Projection } from './projection.ts'
+import { inTurns } from './in-turns.ts'
 import {
   compileVariableCheck,
   conditionValues,
@@ -45,7 +46,8 @@ export interface CompiledOperation {
   readonly batched: BatchedOperations
   readonly checkVariables: VariableCheck
   conditions(variables: Variables): Readonly<Record<string, unknown>>
-  answer(executed: Executed, variables: Variables): Answer
+  /** Of a large answer a promise; it rejects when the signal aborts. */
+  answer(executed: Executed, variables: Variables, signal: AbortSignal): Answer | Promise<Answer>
   /** How often it was run; the most used are compiled for a new supergraph before it serves. */
   uses: number
 }
@@ -57,6 +59,7 @@ export function compileOperation(
   supergraph: PlannableSupergraph,
   document: DocumentNode,
   operationName: string | undefined,
+  itemsMax: number,
 ): CompiledOperation {
   const definition = getOperationAST(document, operationName)
   if (definition == null) {
@@ -86,6 +89,7 @@ export function compileOperation(
       conditions,
       introspect: introspected,
       clientName: names.restore,
+      itemsMax,
     })
     if (projections.size >= variantsMax) projections.clear()
     projections.set(key, projection)
@@ -101,6 +105,37 @@ export function compileOperation(
     return introspect(supergraph.schema, definition as OperationDefinitionNode, field, fragments, {})
   }
 
+  function withErrors(told: readonly GraphQLError[], data: AnswerData): Answer {
+    if (told.length === 0) return { data }
+    return { errors: names.changed ? restoreErrors(told, names.restore) : told, data }
+  }
+
+  async function largeAnswer(
+    projection: Projection,
+    executed: Executed,
+    variables: Variables,
+    signal: AbortSignal,
+  ): Promise<Answer> {
+    try {
+      return withErrors(executed.errors, new SlicedData(await inTurns(projection.slices(executed.data), signal)))
+    } catch (error) {
+      if (isAnomaly(error)) return exactly(executed, variables)
+      throw error
+    }
+  }
+
+  function exactly({ data, errors: told }: Executed, variables: Variables): Answer {
+    const errors = names.changed ? restoreErrors(told, names.restore) : told
+    const operation = operationFromDocument(supergraph.plannedSchema, names.document, {
+      validate: false,
+      ...(operationName === undefined ? {} : { operationName }),
+    })
+    const found = exactAnswer(supergraph.schema, operation, definition as OperationDefinitionNode, data, variables)
+    const exact = names.changed ? restoreAnswer(found, names.restore) : found
+    // What a subgraph said explains its nulls; without that, the nulls are explained by what was found here.
+    return errors.length === 0 || exact.data === undefined ? exact : { ...exact, errors }
+  }
+
   return {
     document,
     definition,
@@ -112,19 +147,13 @@ export function compileOperation(
     batched: compileBatchedOperations(fetches),
     checkVariables: compileVariableCheck(supergraph.schema, definition.variableDefinitions ?? []),
     conditions: (variables) => conditionValues(conditionNames, definition, variables),
-    answer({ data, errors: told }, variables) {
-      const errors = names.changed ? restoreErrors(told, names.restore) : told
-      const projected = projectionFor(conditionValues(conditionNames, definition, variables))(data)
-      if (projected !== undefined)
-        return { ...(errors.length === 0 ? {} : { errors }), data: new AnswerData(projected) }
-      const operation = operationFromDocument(supergraph.plannedSchema, names.document, {
-        validate: false,
-        ...(operationName === undefined ? {} : { operationName }),
-      })
-      const found = exactAnswer(supergraph.schema, operation, definition, data, variables)
-      const exact = names.changed ? restoreAnswer(found, names.restore) : found
-      // What a subgraph said explains its nulls; without that, the nulls are explained by what was found here.
-      return errors.length === 0 || exact.data === undefined ? exact : { ...exact, errors }
+    answer(executed, variables, signal) {
+      const { data, errors: told } = executed
+      const projection = projectionFor(conditionValues(conditionNames, definition, variables))
+      const projected = projection.project(data)
+      if (projected === 'too large') return largeAnswer(projection, executed, variables, signal)
+      if (projected === undefined) return exactly(executed, variables)
+      return withErrors(told, new AnswerData(projected))
     },
     uses: 0,
   }

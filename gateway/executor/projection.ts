@@ -1,12 +1,13 @@
 /**
  * From the merged data to the answer: the client's fields, in the client's order. The selections are collected once per
- * runtime type (GraphQL specification, CollectFields), and for each a function is generated that checks the leaves and
+ * runtime type, and for each a function is generated that checks the leaves and
  * builds the object in one literal: V8 then knows its shape, which makes building it and `JSON.stringify` several times
  * faster than setting fields one by one. Only names that the GraphQL grammar allows come into generated code.
  *
  * Only data that is as the schema says is handled here. At the first anomaly (a null where none may be, a leaf of the
  * wrong kind, an unknown type) `undefined` comes back and the caller takes the exact way, which knows about nulls
- * that bubble up.
+ * that bubble up. Data with more list items than can be answered in one go is too large: it is written in slices
+ * (`slices.ts`) by the same functions, a piece at a time.
  */
 import {
   isAbstractType,
@@ -16,10 +17,8 @@ import {
   isNonNullType,
   isObjectType,
   isSpecifiedScalarType,
-  Kind,
   type DocumentNode,
   type FieldNode,
-  type FragmentDefinitionNode,
   type GraphQLCompositeType,
   type GraphQLEnumType,
   type GraphQLObjectType,
@@ -29,12 +28,16 @@ import {
   type OperationDefinitionNode,
   type SelectionSetNode,
 } from 'graphql'
+import { createFieldCollector, type CollectedFields } from './collect-fields.ts'
 import { isInheritedName, type JsonObject } from './json.ts'
+import { createWriter, type Project, tooLarge, type Write, type WrittenField } from './slices.ts'
 
-export type Projection = (data: JsonObject) => JsonObject | undefined
-
-/** Throws `anomaly` for a value that is not as the schema says. */
-type Project = (value: unknown) => unknown
+export interface Projection {
+  /** The answer's data; `undefined` at an anomaly. */
+  project(data: JsonObject): JsonObject | 'too large' | undefined
+  /** The same data as pieces of its JSON text. @throws what `isAnomaly` knows */
+  slices(data: JsonObject): Iterable<string>
+}
 
 export interface ProjectionInput {
   readonly schema: GraphQLSchema
@@ -46,6 +49,8 @@ export interface ProjectionInput {
   readonly introspect: (field: FieldNode) => unknown
   /** From the name in the data to the name in the answer. */
   readonly clientName: (name: string) => string
+  /** List items, of all lists together, that are projected in one go. */
+  readonly itemsMax: number
 }
 
 class Anomaly extends Error {}
@@ -55,30 +60,45 @@ function bad(): never {
   throw anomaly
 }
 
+export function isAnomaly(error: unknown): boolean {
+  return error === anomaly
+}
+
 export function compileProjection(input: ProjectionInput): Projection {
-  const { schema, operation } = input
-  const fragments = new Map<string, FragmentDefinitionNode>()
-  for (const definition of input.document.definitions) {
-    if (definition.kind === Kind.FRAGMENT_DEFINITION) fragments.set(definition.name.value, definition)
-  }
+  const { schema, operation, itemsMax } = input
+  const collectFields = createFieldCollector(schema, input.document, input.conditions)
   const root = schema.getRootType(operation.operation)
   if (root == null) throw new Error(`The schema has no ${operation.operation} type.`)
+  const rootSets = [operation.selectionSet]
   let projectRoot: Project | undefined
+  let writeRoot: Write | undefined
+  /** What is left of `itemsMax` in the piece of work under way. */
+  let itemsLeft = 0
 
-  return (data) => {
-    try {
-      projectRoot ??= generate(root, [operation.selectionSet])
-      return projectRoot(data) as JsonObject
-    } catch (error) {
-      if (error === anomaly) return undefined
-      throw error
-    }
+  return {
+    project(data) {
+      try {
+        projectRoot ??= generate(root, collectFields(root, rootSets))
+        return inOneGo(projectRoot, data) as JsonObject
+      } catch (error) {
+        if (error === tooLarge) return 'too large'
+        if (isAnomaly(error)) return undefined
+        throw error
+      }
+    },
+    slices(data) {
+      writeRoot ??= createWriter({ inOneGo, list: listProjector, fields: writtenFields, runtimeType })(root, rootSets)
+      return writeRoot(data)
+    },
+  }
+
+  function inOneGo(project: Project, value: unknown): unknown {
+    itemsLeft = itemsMax
+    return project(value)
   }
 
   /** A function that builds the answer's object for data of this very type. */
-  function generate(type: GraphQLObjectType, sets: readonly SelectionSetNode[]): Project {
-    const collected = new Map<string, FieldNode[]>()
-    for (const set of sets) collectFields(type, set, collected)
+  function generate(type: GraphQLObjectType, collected: CollectedFields): Project {
     const constants: unknown[] = []
     const lines: string[] = []
     for (const [name, nodes] of collected) {
@@ -94,6 +114,17 @@ export function compileProjection(input: ProjectionInput): Projection {
       bad: () => never,
     ) => Project
     return build(constants, bad)
+  }
+
+  /** Each field by itself, for an object that is written field by field. */
+  function writtenFields(type: GraphQLObjectType, sets: readonly SelectionSetNode[]): readonly WrittenField[] {
+    return Array.from(collectFields(type, sets), ([name, nodes]) => ({
+      name,
+      clientName: input.clientName(name),
+      project: generate(type, new Map([[name, nodes]])),
+      type: type.getFields()[nodes[0]?.name.value ?? '']?.type,
+      sets: nodes.flatMap(({ selectionSet }) => selectionSet ?? []),
+    }))
   }
 
   function fieldCode(
@@ -139,6 +170,8 @@ export function compileProjection(input: ProjectionInput): Projection {
     const nullable = !isNonNullType(itemType)
     return (value) => {
       if (!Array.isArray(value)) return bad()
+      itemsLeft -= value.length
+      if (itemsLeft < 0) throw tooLarge
       const items: unknown[] = []
       for (let index = 0; index < value.length; index++) {
         const item: unknown = value[index]
@@ -157,7 +190,7 @@ export function compileProjection(input: ProjectionInput): Projection {
       if (typeof value !== 'object' || Array.isArray(value)) return bad()
       const typename = (value as JsonObject).__typename
       if (last === undefined || typename !== lastName) {
-        last = byType.get(typename) ?? generate(runtimeType(declared, typename), sets)
+        last = byType.get(typename) ?? generateFor(declared, typename, sets)
         lastName = typename
         byType.set(typename, last)
       }
@@ -165,34 +198,16 @@ export function compileProjection(input: ProjectionInput): Projection {
     }
   }
 
+  function generateFor(declared: GraphQLCompositeType, typename: unknown, sets: readonly SelectionSetNode[]): Project {
+    const type = runtimeType(declared, typename)
+    return generate(type, collectFields(type, sets))
+  }
+
   function runtimeType(declared: GraphQLCompositeType, typename: unknown): GraphQLObjectType {
     const type = typename === undefined ? declared : typeof typename === 'string' ? schema.getType(typename) : undefined
     if (!isObjectType(type)) return bad()
     const fits = type === declared || (isAbstractType(declared) && schema.isSubType(declared, type))
     return fits ? type : bad()
-  }
-
-  function collectFields(type: GraphQLObjectType, set: SelectionSetNode, collected: Map<string, FieldNode[]>): void {
-    for (const selection of set.selections) {
-      if (isLeftOut(selection.directives ?? [], input.conditions)) continue
-      if (selection.kind === Kind.FIELD) {
-        const name = selection.alias?.value ?? selection.name.value
-        const nodes = collected.get(name)
-        if (nodes === undefined) collected.set(name, [selection])
-        else nodes.push(selection)
-        continue
-      }
-      const fragment = selection.kind === Kind.FRAGMENT_SPREAD ? fragments.get(selection.name.value) : selection
-      const condition = fragment?.typeCondition?.name.value
-      if (fragment !== undefined && (condition === undefined || applies(condition, type))) {
-        collectFields(type, fragment.selectionSet, collected)
-      }
-    }
-  }
-
-  function applies(condition: string, type: GraphQLObjectType): boolean {
-    const wanted = schema.getType(condition)
-    return wanted === type || (isAbstractType(wanted) && schema.isSubType(wanted, type))
   }
 }
 
@@ -232,19 +247,4 @@ function leafProjector(type: GraphQLScalarType | GraphQLEnumType): Project {
     bad: () => never,
   ) => Project
   return build(constants, bad)
-}
-
-/** `@skip` and `@include` (specification, section 3.13). A variable without a value is the exact way's to report. */
-function isLeftOut(
-  directives: NonNullable<FieldNode['directives']>,
-  conditions: Readonly<Record<string, unknown>>,
-): boolean {
-  return directives.some((directive) => {
-    const skips = directive.name.value === 'skip'
-    if (!skips && directive.name.value !== 'include') return false
-    const value = directive.arguments?.find(({ name }) => name.value === 'if')?.value
-    const truth =
-      value?.kind === Kind.VARIABLE ? conditions[value.name.value] : value?.kind === Kind.BOOLEAN && value.value
-    return truth === skips
-  })
 }

@@ -19,10 +19,12 @@ export interface Runtime {
 export interface RuntimeOptions {
   /** Compiled operations kept; the least recently used go first. */
   readonly operationsMax: number
+  /** Answers with more list items than this are written in slices. */
+  readonly itemsMax: number
 }
 
 /** @throws Error when the text is no good supergraph. */
-export function createRuntime(sdl: string, { operationsMax }: RuntimeOptions): Runtime {
+export function createRuntime(sdl: string, { operationsMax, itemsMax }: RuntimeOptions): Runtime {
   const supergraph = buildSupergraph(sdl)
   const operations = new LRUCache<string, CompiledOperation>({ max: operationsMax })
   return {
@@ -33,7 +35,7 @@ export function createRuntime(sdl: string, { operationsMax }: RuntimeOptions): R
         known.uses += 1
         return known
       }
-      const operation = compileOperation(supergraph, document, operationName)
+      const operation = compileOperation(supergraph, document, operationName, itemsMax)
       operations.set(key, operation)
       return operation
     },

@@ -13,6 +13,7 @@ import type { OwnWrites } from '../own-writes.ts'
 import { createRequestScope, passedOn, requestIdOf, withinScope } from '../request-scope.ts'
 import { isRecord, checkSearch, readBody } from './body.ts'
 import { sendError } from './send-error.ts'
+import { sendPieces } from './send-pieces.ts'
 
 export const graphqlPath = '/graphql'
 
@@ -65,14 +66,7 @@ async function answer(deps: GraphqlRouteDeps, request: FastifyRequest, reply: Fa
       void reply.code(status ?? 200)
       for (const [name, value] of headers) void reply.header(name, value)
       if (answered.kind === 'complete') return reply.send(answered.string)
-      reply.hijack()
-      reply.raw.writeHead(status ?? 200, { ...reply.getHeaders(), ...Object.fromEntries(headers) } as Record<
-        string,
-        string
-      >)
-      for await (const chunk of answered.asyncIterator) reply.raw.write(chunk)
-      reply.raw.end()
-      return reply
+      return await sendPieces(reply, answered.asyncIterator, limits.slowClientMs)
     } finally {
       reply.raw.off('close', gone)
     }
