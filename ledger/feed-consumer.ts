@@ -63,7 +63,10 @@ export function createFeedConsumer(deps: {
       } catch (error) {
         if (stop.signal.aborted) return
         failures += 1
-        logger.warn({ consumer: name, shard, failures, error }, 'a feed consumer failed and will try again')
+        // The first, the second, the fourth …: an outage is a few lines, however long.
+        if ((failures & (failures - 1)) === 0) {
+          logger.warn({ consumer: name, shard, failures, error }, 'a feed consumer failed and will try again')
+        }
         await store.onPrimary(shard, (sql) => noteFailure(sql, name, owner, error)).catch(() => undefined)
         // Jitter: consumers that failed together should not return together. A nudge does not shorten this pause.
         await pause((maxPauseMs / 2 ** Math.max(8 - failures, 0)) * (0.75 + Math.random() / 4), stop.signal)

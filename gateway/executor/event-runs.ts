@@ -4,10 +4,12 @@
  * at the same time leaves as one operation, and a subgraph in this process serves them with one set of loaders. They are
  * read at a state that includes all of them, so nothing lags the event it is told with.
  */
-import type { ExecutionResult } from 'graphql'
+import type { ExecutionResult, GraphQLError } from 'graphql'
+import { type ErrorCode, errorCodes, isAppError } from '../../core/errors.ts'
 import { decodePosition, encodePosition, mergePositions } from '../../core/position.ts'
 import { createStatementCounter, type RequestContext } from '../../core/request.ts'
 import type { SubgraphExecutor } from '../../core/subgraph-executor.ts'
+import { pause } from '../../core/waker.ts'
 import { asResult, type Answer } from './answer.ts'
 import { createDispatch, type Dispatch } from './dispatch.ts'
 import { createEventAnswers, type EventAnswers } from './event-answers.ts'
@@ -73,10 +75,18 @@ export function createEventRuns(deps: {
               onSent: undefined,
             })
           : undefined
+      // Completing an event changes it, and others may be given the same.
+      const dataOf = ({ data }: ExecutionResult): JsonObject => (isObject(data) ? structuredClone(data) : {})
       return events.map(async (event) => {
-        // Completing it changes it, and others may be given the same event.
-        const data = isObject(event.data) ? structuredClone(event.data) : {}
-        return completed(event, await subscription.run(batchContext, data, dispatch))
+        let answer = await subscription.run(batchContext, dataOf(event), dispatch)
+        // Nothing of it would be left, its cursor neither: worth waiting for, if what is missing may come back.
+        const given = AbortSignal.any([batchContext.signal, context.signal])
+        for (let waitMs = 100; isLostForNow(answer) && !given.aborted; waitMs = Math.min(2 * waitMs, 1_000)) {
+          await pause(waitMs, given)
+          // Another context: what loaders found for the first is what failed.
+          answer = await subscription.run({ ...batchContext }, dataOf(event), undefined)
+        }
+        return completed(event, answer)
       })
     }
 
@@ -129,6 +139,16 @@ function positionOf(event: ExecutionResult): string | undefined {
 /** Each event is read at the state that it speaks of; one that names none, at what its subscriber asked for. */
 function contextAt(context: RequestContext, position: string | undefined): RequestContext {
   return position === undefined ? context : { ...context, position }
+}
+
+/** Without data, for reasons that pass: a shard or a subgraph that is away, an overload. */
+function isLostForNow({ data, errors = [] }: Answer): boolean {
+  return data == null && errors.length > 0 && errors.every(isPassing)
+}
+
+function isPassing({ originalError, extensions: { code } }: GraphQLError): boolean {
+  if (isAppError(originalError)) return originalError.retryable
+  return typeof code === 'string' && Object.hasOwn(errorCodes, code) && errorCodes[code as ErrorCode].retry
 }
 
 function completed(event: ExecutionResult, answer: Answer): ExecutionResult {

@@ -1,4 +1,4 @@
-import { parse, type ExecutionResult } from 'graphql'
+import { GraphQLError, parse, type ExecutionResult } from 'graphql'
 import { describe, expect, test } from 'vitest'
 import { type CompanyId, parseShardId } from '../../../core/ids.ts'
 import { decodePosition, encodePosition } from '../../../core/position.ts'
@@ -14,11 +14,14 @@ import {
   type TestGateway,
 } from './network.ts'
 
+/** How often the shard of the person of this name is still away. */
+const away = { times: 0 }
+
 const subgraphs: Subgraphs = {
   posts: {
     sdl: `${cacheControl}
       type Query { post(id: ID!): Post }
-      type Subscription { posted(tag: String): Item @cacheControl(scope: PUBLIC) }
+      type Subscription { posted(tag: String): Item @cacheControl(scope: PUBLIC) greeted: Person! }
       interface Item { id: ID! }
       type Post implements Item @key(fields: "id") @cacheControl(scope: PUBLIC) { id: ID! text: String author: Person }
       type Ad implements Item @cacheControl(scope: PUBLIC) { id: ID! price: Int }
@@ -34,6 +37,9 @@ const subgraphs: Subgraphs = {
     resolvers: {
       Person: {
         __resolveReference: ({ id }: { id: string }) => {
+          if (id === 'away' && away.times-- > 0) {
+            throw new GraphQLError('not now', { extensions: { code: 'SHARD_UNAVAILABLE', retryable: true } })
+          }
           if (id === 'gone') throw new Error('no such person')
           return { id, name: `name of ${id}`, salary: 5 }
         },
@@ -145,6 +151,24 @@ describe('a federated subscription', () => {
     expect(first.data).toEqual({ posted: { kind: 'Post', id: '1', text: 'text 1', by: null } })
     expect(first.errors?.map(({ message, path }) => [message, path])).toEqual([['no such person', ['posted', 'by']]])
     expect(((await events.next()).value as ExecutionResult).errors).toBeUndefined()
+    await events.return?.()
+  })
+
+  test('an event of which a shard’s outage would leave nothing waits for the shard, and those behind it too', async () => {
+    await using gateway = await live()
+    const events = await gateway.federated.subscribe({
+      document: parse('subscription { greeted { id name } }'),
+      context: requestContext(),
+    })
+    if (!(Symbol.asyncIterator in events)) throw new Error(JSON.stringify(events))
+    away.times = 2
+    for (const id of ['away', 'bob']) gateway.source.push({ data: { greeted: { __typename: 'Person', id } } })
+    expect((await events.next()).value).toEqual({ data: { greeted: { id: 'away', name: 'name of away' } } })
+    expect((await events.next()).value).toEqual({ data: { greeted: { id: 'bob', name: 'name of bob' } } })
+    expect(away.times).toBe(-1)
+    // What will not pass is told at once.
+    gateway.source.push({ data: { greeted: { __typename: 'Person', id: 'gone' } } })
+    expect((await events.next()).value).toMatchObject({ data: null, errors: [{ message: 'no such person' }] })
     await events.return?.()
   })
 
