@@ -15,7 +15,7 @@ const [, , subgraphs = '', way = ''] = process.argv
 const url = `http://127.0.0.1:${subgraphs}`
 const route = createRoute({
   urlOf: (name) => `${url}/${name}`,
-  http: () => ({}),
+  http: () => (way === 'slices' ? {} : { parseMax: Number.MAX_SAFE_INTEGER }),
 })
 const gateway = createFederatedGateway({
   supergraph: textSource(supergraph(url)),

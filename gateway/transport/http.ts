@@ -10,6 +10,7 @@ import type { RequestContext } from '../../core/request.ts'
 import type { SubgraphExecutor, SubgraphRequest } from '../../core/subgraph-executor.ts'
 import type { Sharing } from '../executor/sharing.ts'
 import { createHeaderBuilder, type HeaderOptions } from './headers.ts'
+import { parseInTurns } from './parse-in-turns.ts'
 import { createRetryBudget } from './retry-budget.ts'
 import { createSubscriber } from './websocket.ts'
 import { createWire, unavailable, type WireAnswer } from './wire.ts'
@@ -27,6 +28,8 @@ export interface HttpExecutorOptions extends HeaderOptions {
   readonly timeoutMs?: number
   /** Default 64 MiB. */
   readonly answerBytesMax?: number
+  /** Answers of more characters than this are parsed in parts, so that nobody else waits for them. Default 1,000,000. */
+  readonly parseMax?: number
   /** Further attempts for a read that did not reach the subgraph. Default 2. */
   readonly retries?: number
   /** Absent: identical reads in flight are not shared. Its `headers` MUST hold all that are passed on. */
@@ -49,7 +52,7 @@ interface LedgerwayExtension {
 }
 
 export function createHttpExecutor(options: HttpExecutorOptions): HttpExecutor {
-  const { subgraph, sharing, timeoutMs = 30_000, retries = 2, requestsMax = 2_000 } = options
+  const { subgraph, sharing, timeoutMs = 30_000, retries = 2, requestsMax = 2_000, parseMax = 1_000_000 } = options
   const wire = createWire({
     subgraph,
     url: options.url,
@@ -110,6 +113,14 @@ export function createHttpExecutor(options: HttpExecutorOptions): HttpExecutor {
     }
   }
 
+  async function parsed(text: string, signal: AbortSignal): Promise<unknown> {
+    try {
+      return text.length > parseMax ? await parseInTurns(text, signal) : JSON.parse(text)
+    } catch (error) {
+      throw error instanceof SyntaxError ? unavailable(subgraph, error) : error
+    }
+  }
+
   async function execute(request: SubgraphRequest, signal: AbortSignal): Promise<ExecutionResult> {
     const { context } = request
     const body = request.body ?? bodyOf(request)
@@ -123,7 +134,7 @@ export function createHttpExecutor(options: HttpExecutorOptions): HttpExecutor {
       const key = JSON.stringify([subgraph, audience, sharing.scopeOf(context)]) + body
       text = await sharing.reads.join(key, group, signal, (shared) => ask(request, body, headers, shared))
     }
-    return resultOf(text, subgraph, isOurs ? context : undefined)
+    return resultOf(await parsed(text, signal), subgraph, isOurs ? context : undefined)
   }
 
   return {
@@ -143,13 +154,7 @@ function isGraphqlAnswer({ status, text }: WireAnswer): boolean {
   return status < 300 || (text.startsWith('{') && (text.includes('"errors"') || text.includes('"data"')))
 }
 
-function resultOf(text: string, subgraph: string, ours: RequestContext | undefined): ExecutionResult {
-  let result: unknown
-  try {
-    result = JSON.parse(text)
-  } catch (error) {
-    throw unavailable(subgraph, error)
-  }
+function resultOf(result: unknown, subgraph: string, ours: RequestContext | undefined): ExecutionResult {
   if (typeof result !== 'object' || result === null || Array.isArray(result)) throw unavailable(subgraph)
   const answer = result as ExecutionResult & { extensions?: { ledgerway?: LedgerwayExtension } }
   const told = ours === undefined ? undefined : answer.extensions?.ledgerway
