@@ -12,6 +12,11 @@ export function formatTime(unixMs: number): string {
  * @throws AppError BAD_USER_INPUT, also for days that no month has
  */
 export function parseTime(text: string, field: string): string {
+  if (text.length === 24 && text.endsWith('Z')) {
+    // Most are written as the ledger writes them: what comes out as it went in is one.
+    const time = new Date(text)
+    if (!Number.isNaN(time.getTime()) && time.toISOString() === text) return text
+  }
   const [, local = '', fraction = '', offset = ''] = pattern.exec(text) ?? []
   const utc = new Date(`${local}${fraction}Z`)
   const shifted = new Date(`${local}${fraction}${offset}`)
