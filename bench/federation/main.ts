@@ -63,13 +63,15 @@ try {
   const answer = await ask(reference.url)
   await reference.stop()
   await writeFile(answerFile, answer)
-  for (const heap of options.heap.split(',').map(Number)) await compare(answer, heap)
+  const results: Result[] = []
+  for (const heap of options.heap.split(',').map(Number)) results.push(...(await compare(answer, heap)))
+  printTable(results)
 } finally {
   await subgraphs.stop()
   await rm(folder, { recursive: true })
 }
 
-async function compare(answer: string, heapMb: number): Promise<void> {
+async function compare(answer: string, heapMb: number): Promise<Result[]> {
   const nodeFlags = heapMb === 0 ? [] : [`--max-semi-space-size=${heapMb}`]
   const running: Running[] = []
   try {
@@ -105,7 +107,7 @@ async function compare(answer: string, heapMb: number): Promise<void> {
     for (let round = 0; round < rounds; round++) {
       for (const gateway of running) gateway.rounds.push(await measure(gateway))
     }
-    printResults(running, heapMb)
+    return printResults(running, heapMb)
   } finally {
     await Promise.all(running.map((gateway) => gateway.stop()))
   }
@@ -120,7 +122,10 @@ async function answersLike(gateway: Peer, answer: string): Promise<boolean> {
   return false
 }
 
-/** Shows that what is called shared is, and that nothing else is; and which peer plans with native code. */
+/**
+ * Shows that what is called shared is, and that nothing else is (how many requests a query needs varies a little with
+ * what happens to be ready together), and which peer plans with native code.
+ */
 async function showSharing(gateway: Peer): Promise<void> {
   const atOnce = 20
   await quiet()
@@ -133,26 +138,34 @@ async function showSharing(gateway: Peer): Promise<void> {
   console.log(JSON.stringify(shown))
   if (alone === 0) return
   const shared = gateway.name.endsWith('shared')
-  if (shared ? together > (alone * atOnce) / 2 : together < alone * atOnce) {
+  if (shared === together > (alone * atOnce) / 2) {
     console.error(`${gateway.name} ${shared ? 'shares little' : 'shares requests'}: see the line before`)
   }
 }
 
-function printResults(running: readonly Running[], heapMb: number): void {
+interface Result {
+  readonly gateway: string
+  readonly heapMb: number
+  readonly median: Round
+  readonly timesPlainApollo: number | undefined
+}
+
+function printResults(running: readonly Running[], heapMb: number): Result[] {
   const results = running.flatMap(({ name, rounds }) => {
     const sorted = rounds.toSorted((a, b) => a.requestsPerSecond - b.requestsPerSecond)
     const median = sorted[Math.floor(sorted.length / 2)]
     const errors = rounds.reduce((sum, { errors }) => sum + errors, 0)
-    return median === undefined ? [] : [{ name, median, errors }]
+    return median === undefined ? [] : [{ gateway: name, heapMb, median, errors }]
   })
-  const plain = results.find(({ name }) => name === apolloOverHttp)?.median.requestsPerSecond
-  for (const { name, median, errors } of results) {
+  const plain = results.find(({ gateway }) => gateway === apolloOverHttp)?.median.requestsPerSecond
+  return results.map(({ gateway, median, errors }) => {
+    const timesPlainApollo = plain === undefined ? undefined : median.requestsPerSecond / plain
     console.log(
       JSON.stringify({
-        gateway: name,
+        gateway,
         heapMb: heapMb === 0 ? 'default' : heapMb,
         requestsPerSecond: round(median.requestsPerSecond),
-        timesPlainApollo: plain === undefined ? undefined : round(median.requestsPerSecond / plain),
+        timesPlainApollo: timesPlainApollo === undefined ? undefined : round(timesPlainApollo),
         p50Ms: round(median.p50Ms),
         p99Ms: round(median.p99Ms),
         cpuMsPerRequest: round(median.cpuMsPerRequest),
@@ -161,6 +174,30 @@ function printResults(running: readonly Running[], heapMb: number): void {
         errors,
       }),
     )
+    return { gateway, heapMb, median, timesPlainApollo }
+  })
+}
+
+/** The table of `docs/performance.md`: where a cell holds two figures, each heap setting has one. */
+function printTable(results: readonly Result[]): void {
+  const heading =
+    'gateway | requests/s | times plain Apollo | p50 ms | p99 ms | CPU ms a request | to subgraphs | memory MB'
+  console.error(`| ${heading} |\n| --- |${' ---: |'.repeat(7)}`)
+  const shown = (value: number | undefined): string =>
+    value === undefined || !Number.isFinite(value) ? '–' : round(value).toLocaleString('en')
+  for (const [gateway, each] of Map.groupBy(results, ({ gateway }) => gateway)) {
+    const cell = (of: (result: Result) => number | undefined): string => each.map(of).map(shown).join(' / ')
+    const cells = [
+      gateway,
+      cell(({ median }) => median.requestsPerSecond),
+      cell(({ timesPlainApollo }) => timesPlainApollo),
+      cell(({ median }) => median.p50Ms),
+      cell(({ median }) => median.p99Ms),
+      cell(({ median }) => median.cpuMsPerRequest),
+      cell(({ median }) => median.subgraphRequests),
+      cell(({ median }) => median.rssMb),
+    ]
+    console.error(`| ${cells.join(' | ')} |`)
   }
 }
 
