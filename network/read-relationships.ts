@@ -60,8 +60,8 @@ function placeOf(cursor: string, order: RelationshipOrder): { key: string | numb
 
 /**
  * The same page of many companies' relationships, in one statement: a lateral limit, so that no more than a page of each
- * leaves the shard. Indexes: `relationships_by_change`, `_by_age`, `_by_rating`, or, where few are expected, the rows of
- * the company and a top-N sort (about a millisecond for 1,300).
+ * leaves the shard. Indexes, which also give the order and begin at the cursor: `relationships_newest`, `_by_age`,
+ * `_best_rated`.
  */
 export async function readRelationshipPages(
   sql: ShardSql,
@@ -75,11 +75,12 @@ export async function readRelationshipPages(
     RATING: sql`coalesce(r.rating, ${noRating}::int)`,
   }[orderBy]
   const descending = orderBy !== 'OLDEST'
+  const direction = descending ? sql`desc` : sql`asc`
   const behind =
     place === null
       ? sql`true`
       : descending
-        ? sql`${key} <= ${place.key} and (${key} < ${place.key} or r.relationship_id > ${place.id})`
+        ? sql`(${key}, r.relationship_id) < (${place.key}, ${place.id})`
         : sql`(${key}, r.relationship_id) > (${place.key}, ${place.id})`
   const rows = await sql<EdgeRow[]>`
     select r.*
@@ -92,7 +93,7 @@ export async function readRelationshipPages(
         and ${status === null ? sql`true` : sql`r.status = ${status}`}
         and ${kind === null ? sql`true` : sql`r.kind = ${kind}`}
         and ${behind}
-      order by ${key} ${descending ? sql`desc` : sql`asc`}, r.relationship_id
+      order by ${key} ${direction}, r.relationship_id ${direction}
       limit ${first + 1}
     ) r`
   const pages = new Map<CompanyId, Page<Relationship>>()

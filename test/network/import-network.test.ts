@@ -117,3 +117,23 @@ test('with the lines of an earlier run skipped, only the rest is read', async ()
   expect(done).toEqual([3])
   expect(steps).toEqual([2, 3])
 })
+
+test('no more lines are held than a window, however long the file is', async () => {
+  let read = 0
+  let most = 0
+  const lineCount = 1_000
+  async function* longFile() {
+    for (; read < lineCount; read++) yield `${600 + (read % 3)},${10_000 + (read % 7)},1,${1_300_000_000 + read}`
+  }
+  let done = 0
+  const result = await importNetwork(world, longFile(), {
+    windowLines: 100,
+    onProgress(lines) {
+      most = Math.max(most, read - done)
+      done = lines
+    },
+  })
+  expect(result.lines).toBe(lineCount)
+  expect(done).toBe(lineCount)
+  expect(most).toBeLessThanOrEqual(101)
+})
