@@ -203,7 +203,8 @@ export async function createStore(deps: StoreDeps): Promise<Store> {
   ): Promise<T> {
     requirePrepared(shard)
     try {
-      return await fn(pooledSql({ pool, guard, onStatement: () => scope?.onStatement?.(shard) }), shard)
+      const onStatement = (): void => scope?.onStatement?.(shard)
+      return await fn(pooledSql({ pool, guard, statementLimitMs: scope?.statementLimitMs, onStatement }), shard)
     } catch (error) {
       throw translate(error, shard)
     }
@@ -308,7 +309,12 @@ export async function createStore(deps: StoreDeps): Promise<Store> {
         requirePrepared(shard)
         try {
           const { value, last } = await inTransaction(
-            { pool: serversOf(shard).primary(), guard, onStatement: () => scope?.onStatement?.(shard) },
+            {
+              pool: serversOf(shard).primary(),
+              guard,
+              statementLimitMs: scope?.statementLimitMs,
+              onStatement: () => scope?.onStatement?.(shard),
+            },
             '',
             (tx) => fn(tx as ShardTx, shard),
             'select pg_current_wal_flush_lsn()::text as lsn',

@@ -9,6 +9,8 @@ export interface StoreScope {
   readonly signal?: AbortSignal
   /** Unix milliseconds. */
   readonly deadlineMs?: number
+  /** Instead of the pool's limit for a statement, in transactions: for work on all rows of a company at once. */
+  readonly statementLimitMs?: number
   /** Reads see at least this state, through replicas too. */
   readonly position?: PositionToken
   /** Called once for every SQL statement sent, transaction control not counted. */

@@ -58,6 +58,8 @@ const roundsBeforeFence = 10
 /** Companies of up to so many rows are compared row by row behind the fence, too. */
 const checksumBehindFence = 20_000
 const fenceAttempts = 8
+/** For Postgres, all batches that a cursor reads are one statement: a large company takes minutes. */
+const statementLimitMs = 60 * 60_000
 
 export function createMover(deps: MoverDeps): Mover {
   const { store, logger, onStep, cleanupDelayMs = 10_000 } = deps
@@ -271,7 +273,7 @@ export function createMover(deps: MoverDeps): Mover {
   }
 
   function onShard<T>(shard: ShardId, fn: (sql: ShardSql) => Promise<T>, signal?: AbortSignal): Promise<T> {
-    return store.onPrimary(shard, fn, signal === undefined ? {} : { signal })
+    return store.onPrimary(shard, fn, { statementLimitMs, ...(signal === undefined ? {} : { signal }) })
   }
 }
 

@@ -36,6 +36,9 @@ export function syncOnce(
   deps: SyncDeps,
   options: { syncedBefore: string | null; checksums: boolean },
 ): Promise<SyncResult> {
+  // In a transaction, since only there a statement may take its time.
+  const thereNow = (table: CompanyTable): Promise<Summary> =>
+    deps.target.begin<Summary>('read only', (tx) => summary(tx, table, deps.companyId, options.checksums))
   return deps.source.begin('isolation level repeatable read read only', async (snapshot) => {
     const [now] = await snapshot<{ xmin: string }[]>`select pg_snapshot_xmin(pg_current_snapshot())::text as xmin`
     let copied = 0
@@ -44,11 +47,11 @@ export function syncOnce(
       copied += await copyChanged(deps, snapshot, table, options.syncedBefore)
       let [here, there] = await Promise.all([
         summary(snapshot, table, deps.companyId, options.checksums),
-        summary(deps.target, table, deps.companyId, options.checksums),
+        thereNow(table),
       ])
       if (there.count > here.count) {
         await deleteGone(deps, snapshot, table)
-        there = await summary(deps.target, table, deps.companyId, options.checksums)
+        there = await thereNow(table)
       }
       if (here.count !== there.count || here.checksum !== there.checksum) {
         throw new AppError('LEDGER_CORRUPT', `The copy of "${table.name}" differs from the original.`, {
@@ -121,24 +124,31 @@ async function deleteGone(deps: SyncDeps, snapshot: TransactionSql, table: Compa
   const same = key.map((name, i) => `t.${quote(name)} = k.k${i}::${types[i]}`)
   const match = ['t.company_id = $1', ...same].join(' and ')
   const list = `select ${columns.join(', ')} from ${quote(table.name)} where company_id = $1`
-  for await (const batch of deps.target.unsafe(list, [deps.companyId]).values().cursor(batchRows)) {
-    const rows = batch as unknown as string[][]
-    const arrays = ['company_id', ...key].map((_, i) => rows.map((row) => row[i] ?? null))
-    const gone = await snapshot.unsafe(
-      `select k.n::int as n from ${keys} where not exists (select from ${quote(table.name)} t where ${match})`,
-      [deps.companyId, ...arrays] as never[],
-    )
-    if (gone.length === 0) continue
-    const places = gone.map((row) => Number(row['n']) - 1)
-    await deps.target.begin(async (tx) => {
-      await deps.holdTarget(tx)
-      await tx.unsafe(`delete from ${quote(table.name)} t using ${keys} where ${match}`, [
-        deps.companyId,
-        ...arrays.map((array) => places.map((place) => array[place] ?? null)),
-      ] as never[])
-    })
-    await deps.step(0)
-  }
+  await deps.target.begin('read only', async (there) => {
+    for await (const batch of there.unsafe(list, [deps.companyId]).values().cursor(batchRows)) {
+      const rows = batch as unknown as string[][]
+      const arrays = ['company_id', ...key].map((_, i) => rows.map((row) => row[i] ?? null))
+      const gone = await snapshot.unsafe(
+        `select k.n::int as n from ${keys} where not exists (select from ${quote(table.name)} t where ${match})`,
+        [deps.companyId, ...arrays] as never[],
+      )
+      if (gone.length === 0) continue
+      const places = gone.map((row) => Number(row['n']) - 1)
+      await deps.target.begin(async (tx) => {
+        await deps.holdTarget(tx)
+        await tx.unsafe(`delete from ${quote(table.name)} t using ${keys} where ${match}`, [
+          deps.companyId,
+          ...arrays.map((array) => places.map((place) => array[place] ?? null)),
+        ] as never[])
+      })
+      await deps.step(0)
+    }
+  })
+}
+
+interface Summary {
+  readonly count: number
+  readonly checksum: string
 }
 
 /** Count and, if asked for, a checksum that does not depend on the order of rows. */
@@ -147,7 +157,7 @@ async function summary(
   table: CompanyTable,
   companyId: CompanyId,
   checksums: boolean,
-): Promise<{ count: number; checksum: string }> {
+): Promise<Summary> {
   const row = `row(${table.columns.map(({ name }) => `${quote(name)}::text`).join(', ')})::text`
   const checksum = checksums ? `coalesce(sum(hashtextextended(${row}, 0)::numeric), 0)::text` : `''`
   const [found] = await sql.unsafe(

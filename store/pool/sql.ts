@@ -13,6 +13,8 @@ const controlLimitMs = 15_000
 export interface SqlDeps {
   readonly pool: Pool
   readonly guard: Guard
+  /** Instead of the pool's own, for statements in transactions. */
+  readonly statementLimitMs?: number | undefined
   /** Once for every statement sent; a fragment inside another is not one, nor is transaction control. */
   readonly onStatement: () => void
 }
@@ -106,6 +108,9 @@ export async function inTransaction<T>(
 
   const begun = control(`begin ${options.replace(/[^a-z ]/gi, '')}`)
   begun.catch(() => {})
+  if (deps.statementLimitMs !== undefined) {
+    control(`set local statement_timeout = ${Math.ceil(deps.statementLimitMs)}`).catch(() => {})
+  }
   try {
     const value = await fn(tx)
     await begun
@@ -158,7 +163,7 @@ function send(query: RawQuery, connection: Connection, deps: SqlDeps, settled: (
   const lasting = query.cursorRows !== undefined || query.streaming === true
   const silent = lasting
     ? undefined
-    : setTimeout(() => connection.destroy(), deps.pool.statementTimeoutMs + cancelGraceMs)
+    : setTimeout(() => connection.destroy(), (deps.statementLimitMs ?? deps.pool.statementTimeoutMs) + cancelGraceMs)
   connection.execute(query, () => {
     clearTimeout(cut)
     clearTimeout(silent)

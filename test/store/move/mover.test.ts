@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { poolProfiles } from '../../../store/pool/options.ts'
 import type { Store } from '../../../store/store.ts'
 import { createChain } from '../chain.ts'
 import { openStore } from '../open-store.ts'
@@ -98,4 +99,23 @@ test("a reader that carries the mover's epoch finds it, though its process has n
     (await sql`select from ledger_records where company_id = ${id}`).length
   expect(await stale.readOne(id, count)).toBe(0)
   expect(await stale.readOne(id, count, { position })).toBe(3)
+})
+
+test('a company whose rows take longer to copy than a statement may last moves all the same', async () => {
+  const limitMs = 1_000
+  await using slow = await createMoving({
+    pool: { ...poolProfiles['memory-constrained'], statementTimeoutMs: limitMs },
+  })
+  const { store, chain, moverOf, newCompany } = slow
+  const { id, to } = await newCompany(600)
+  // A batch of rows takes less than the limit, all of them together more.
+  await store.onPrimary(to, async (sql) => {
+    await sql`
+      create function slowly() returns trigger language plpgsql as $$ begin perform pg_sleep(0.45); return null; end $$`
+    await sql`create trigger slowly after insert on ledger_records for each statement execute function slowly()`
+  })
+  const mover = moverOf()
+  expect(await mover.run((await mover.plan(id, to)).id)).toMatchObject({ state: 'done', error: null })
+  await store.onPrimary(to, (sql) => sql`drop trigger slowly on ledger_records`)
+  expect(await chain.verify(id)).toHaveLength(600)
 })

@@ -2,16 +2,17 @@ import { onTestFinished } from 'vitest'
 import { parseCompanyId, type CompanyId, type ShardId } from '../../../core/ids.ts'
 import { silentLogger } from '../../../core/log.ts'
 import { createMover, type Mover, type MoverDeps } from '../../../store/move/mover.ts'
+import type { StoreDeps } from '../../../store/create-store.ts'
 import type { Store } from '../../../store/store.ts'
 import { acquireShards } from '../../support/postgres.ts'
 import { createChain } from '../chain.ts'
 import { openStore } from '../open-store.ts'
 
 /** Two shards with companies that move between them. */
-export async function createMoving() {
+export async function createMoving(more: Partial<StoreDeps> = {}) {
   await using parts = new AsyncDisposableStack()
   const databases = parts.use(await acquireShards({ count: 2 }))
-  const store: Store = parts.use(await openStore(databases))
+  const store: Store = parts.use(await openStore(databases, more))
   const chain = createChain(store)
   const kept = parts.move()
   let companies = 0
