@@ -98,6 +98,8 @@ export interface ComposeDeps {
   readonly out: NodeJS.WriteStream
   /** Ends the start early. */
   readonly signal: AbortSignal
+  /** Called when the start has failed, before what was started is stopped again. */
+  readonly onFailed?: () => void
 }
 
 /** Opens the servers and builds what works on the data; `stack` stops them in reverse. */
@@ -164,8 +166,19 @@ export interface App extends AsyncDisposable {
  * meet: whatever is not named here knows only ports.
  */
 export async function compose(deps: ComposeDeps): Promise<App> {
-  const { config, logger, out, signal } = deps
   await using stack = new AsyncDisposableStack()
+  try {
+    const app = await build(deps, stack)
+    const running = stack.move()
+    return { ...app, [Symbol.asyncDispose]: () => running.disposeAsync() }
+  } catch (error) {
+    deps.onFailed?.()
+    throw error
+  }
+}
+
+async function build(deps: ComposeDeps, stack: AsyncDisposableStack): Promise<Omit<App, keyof AsyncDisposable>> {
+  const { config, logger, out, signal } = deps
   const use = <T extends AsyncDisposable>(part: T): T => stack.use(part)
   const started = async <T extends Service>(service: T): Promise<T> => {
     stack.use(service)
@@ -319,6 +332,5 @@ export async function compose(deps: ComposeDeps): Promise<App> {
   // Who listens on nothing else is ready there.
   if (urls.length === 0 && statusUrl !== undefined) urls.push(`${statusUrl}/health/ready`)
 
-  const running = stack.move()
-  return { urls, data, subgraphs, [Symbol.asyncDispose]: () => running.disposeAsync() }
+  return { urls, data, subgraphs }
 }

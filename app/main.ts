@@ -14,7 +14,18 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.on(signal, () => {
     if (stop.signal.aborted) process.exit(130)
     stop.abort()
+    endInTime(143)
   })
+}
+
+const stopLimitMs = 60_000
+
+/** A server that does not answer must not keep a process that is to end: whoever starts it again waits for its end. */
+function endInTime(exitCode: number): void {
+  setTimeout(() => {
+    process.stderr.write(`ledgerway: not everything stopped within ${stopLimitMs / 1_000} s; ending all the same\n`)
+    process.exit(exitCode)
+  }, stopLimitMs).unref()
 }
 
 /** What runs without our data is not made to load everything that works on it. */
@@ -27,7 +38,7 @@ try {
   const config = readConfig(process.argv.slice(2))
   const logger = createLogger(config.logLevel)
   const out = process.stderr
-  await using app = await start({ config, logger, out, signal: stop.signal })
+  await using app = await start({ config, logger, out, signal: stop.signal, onFailed: () => endInTime(1) })
   for (const url of app.urls) process.stdout.write(`ready ${url}\n`)
   // Else only an orderly end keeps what was compiled, and `npm start` halves its next start by it.
   flushCompileCache()

@@ -1,4 +1,8 @@
+import { spawn } from 'node:child_process'
 import { readFileSync } from 'node:fs'
+import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { follow as followWithApollo } from '../../docs/examples/subscriptions/apollo-client.ts'
@@ -152,6 +156,51 @@ describe('the client libraries', () => {
       stop()
     }
   })
+})
+
+test('the sample consumer of the feed loses nothing when it is killed and when the server cannot be reached', async () => {
+  const { companyId } = await newCompany('sunk')
+  const directory = await mkdtemp(join(tmpdir(), 'ledgerway-sink-'))
+  await using cable: Cuttable = await cuttable(product.url)
+  const script = new URL('../../docs/examples/feed-consumer.sh', import.meta.url).pathname
+  const shards = ['shard-1', 'shard-2', 'shard-3']
+  const folder = (shard: string): string => join(directory, shard)
+  for (const shard of shards) await mkdir(folder(shard))
+  const run = () =>
+    shards.map((shard) =>
+      spawn('sh', [script, new URL(`/feed/${shard}`, cable.url).href], {
+        cwd: folder(shard),
+        env: { ...process.env, KEY: product.adminKey },
+        stdio: 'ignore',
+        detached: true,
+      }),
+    )
+  const kill = (consumers: ReturnType<typeof run>): void => {
+    for (const { pid } of consumers) if (pid !== undefined) process.kill(-pid, 'SIGKILL')
+  }
+  /** Positions of the company's records in the order they arrived in, repetitions left out. */
+  const sunk = async (): Promise<number[]> => {
+    const texts = await Promise.all(
+      shards.map((shard) => readFile(join(folder(shard), 'sink.ndjson'), 'utf8').catch(() => '')),
+    )
+    const events = texts.flatMap((text) => text.split('\n').filter((line) => line.endsWith('}')))
+    const own = events
+      .map((line) => JSON.parse(line) as { source: string; position: number })
+      .filter(({ source }) => source.endsWith(`/${companyId}`))
+    return [...new Set(own.map(({ position }) => position))]
+  }
+  let consumers = run()
+  await append(companyId, 20)
+  await expect.poll(sunk, { timeout: 20_000 }).toEqual(range(0, 21))
+  kill(consumers)
+  await append(companyId, 20)
+  consumers = run()
+  await cable.cut()
+  await append(companyId, 20)
+  await cable.mend()
+  await expect.poll(sunk, { timeout: 20_000 }).toEqual(range(0, 61))
+  kill(consumers)
+  await rm(directory, { recursive: true })
 })
 
 test('the page on subscriptions names every recipe, and shows lines that are in them', () => {

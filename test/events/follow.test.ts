@@ -14,18 +14,6 @@ import type { Store } from '../../store/store.ts'
 import { createRelay, type Relay } from '../../workers/relay.ts'
 import { eventually, type Fixture, openFixture, readPage, someCompany } from '../support/feed.ts'
 
-type Fault = (message: string, deliver: (message: string) => void) => void
-
-/** A bus whose messages a test may drop, double, delay or reorder. */
-function faulty(bus: Bus, fault: () => Fault): Bus {
-  return {
-    publish: (channel, message) => bus.publish(channel, message),
-    subscribe: (channel, handler) => bus.subscribe(channel, (message) => fault()(message, handler)),
-    healthy: () => bus.healthy(),
-    [Symbol.asyncDispose]: () => bus[Symbol.asyncDispose](),
-  }
-}
-
 let fixture: Fixture
 let store: Store
 let bus: Bus
@@ -33,13 +21,11 @@ let relay: Relay
 let changes: ChangeStream
 let follower: Follower<LedgerRecord>
 let reads = 0
-const passOn: Fault = (message, deliver) => deliver(message)
-let fault: Fault = passOn
 
 beforeAll(async () => {
   fixture = await openFixture(2)
   store = fixture.store
-  bus = faulty(createMemoryBus(), () => fault)
+  bus = createMemoryBus()
   relay = createRelay({ store, bus, logger: silentLogger, pollMs: 200 })
   changes = createChangeStream({ store, bus, logger: silentLogger, pollMs: 100 })
   follower = createFollower<LedgerRecord>({
@@ -220,50 +206,5 @@ describe('following a company', () => {
     await eventually(() => expect(seen.positions).toEqual([0]))
     end.abort()
     await seen.ended
-  })
-})
-
-describe('following over a bus that', () => {
-  const held: (() => void)[] = []
-  const faults: Record<string, Fault> = {
-    'drops every message': () => undefined,
-    'drops every other message': (() => {
-      let odd = false
-      return (message, deliver) => {
-        odd = !odd
-        if (odd) deliver(message)
-      }
-    })(),
-    'doubles every message': (message, deliver) => {
-      deliver(message)
-      deliver(message)
-    },
-    'brings messages late and in the wrong order': (message, deliver) => {
-      held.unshift(() => deliver(message))
-      if (held.length >= 3) for (const late of held.splice(0)) late()
-    },
-    'brings what is no change': (message, deliver) => {
-      deliver('{')
-      deliver('[{"shard":1}]')
-      deliver(message)
-    },
-  }
-
-  test.each(Object.entries(faults))('%s still brings every record once and in order', async (_name, wrong) => {
-    fault = wrong
-    try {
-      const [company, neighbour] = [someCompany(), someCompany()]
-      const end = new AbortController()
-      const seen = collect(await follower.follow(company, { signal: end.signal }))
-      for (let i = 0; i < 10; i += 1) {
-        await append(company, 'a', 'b')
-        await append(neighbour, 'a')
-      }
-      await eventually(() => expect(seen.positions).toEqual(range(0, 20)))
-      end.abort()
-      await seen.ended
-    } finally {
-      fault = passOn
-    }
   })
 })

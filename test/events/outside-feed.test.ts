@@ -37,7 +37,64 @@ const codeOf = async (action: Promise<unknown>): Promise<string> =>
 const idsOf = (company: CompanyId, from: number, to: number): string[] =>
   Array.from({ length: to - from }, (_, index) => `${company}:${from + index}`)
 
+/** What CloudEvents 1.0 says of context attributes and of the JSON format; a sentence for each breach. */
+function breaches(line: string): string[] {
+  const event = JSON.parse(line) as Record<string, unknown>
+  const { data: _data, ...attributes } = event
+  const text = (name: string, pattern: RegExp): string[] =>
+    typeof event[name] === 'string' && pattern.test(event[name]) ? [] : [`${name}: ${String(event[name])}`]
+  return [
+    ...text('specversion', /^1\.0$/),
+    ...text('id', /./),
+    ...text('type', /./),
+    // A URI-reference, as RFC 3986 has it.
+    ...text('source', /^[A-Za-z0-9\-._~:/?#[\]@!$&'()*+,;=%]+$/),
+    ...text('subject', /./),
+    // RFC 3339.
+    ...text('time', /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/),
+    ...text('datacontenttype', /^application\/json$/),
+    ...('data_base64' in event ? ['data and data_base64 exclude each other'] : []),
+    ...Object.entries(attributes).flatMap(([name, value]) => [
+      ...(/^[a-z0-9]{1,20}$/.test(name) ? [] : [`an attribute is called ${name}`]),
+      // Boolean, Integer of 32 bits, or one of the types that are strings; never null or an object.
+      ...(typeof value === 'string' ||
+      typeof value === 'boolean' ||
+      (Number.isInteger(value) && Math.abs(Number(value)) < 2 ** 31)
+        ? []
+        : [`${name} is a ${typeof value}`]),
+    ]),
+  ]
+}
+
 describe('the feed for programs outside', () => {
+  test('keeps to CloudEvents 1.0 for all that a ledger may hold', async () => {
+    const company = someCompany()
+    const after = await head()
+    const strange = ['a/b', 'A:b-c_d.e', 'x'.repeat(100)]
+    await fixture.append(company, strange)
+    await fixture.ledger.append(company, {
+      records: [
+        {
+          kind: 'k',
+          source: 'urn:söme "source"',
+          stream: 'stream/ä "quoted"',
+          data: { feedcursor: '9', id: '\u0001"\n' },
+        },
+        { kind: 'k', source: 's', stream: 's', data: {} },
+        { kind: 'k', source: 's', stream: 's', data: { list: [1, 'two', { three: 3 }], nothing: null } },
+      ],
+    })
+    const lines: string[] = []
+    for (let cursor = after; lines.length < 6;) {
+      const batch = await feed.read(shard, { after: cursor, waitMs: 10_000, signal })
+      lines.push(...batch.lines)
+      cursor = batch.next
+    }
+    expect(lines.flatMap(breaches)).toEqual([])
+    expect(lines.map((line) => (JSON.parse(line) as { type: string }).type)).toEqual([...strange, 'k', 'k', 'k'])
+    expect(breaches('{"specversion":"1.0","id":"","source":"a b","Type":1}').length).toBeGreaterThan(5)
+  })
+
   test('gives each record as a CloudEvent 1.0 with a stable id and the canonical data', async () => {
     const company = someCompany()
     const after = await head()

@@ -3,8 +3,10 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { AppError, isAppError } from '../../core/errors.ts'
 import { type CompanyId, parseCompanyId } from '../../core/ids.ts'
 import { silentLogger } from '../../core/log.ts'
+import { createMemoryBus } from '../../events/memory-bus.ts'
 import type { JobsConnection } from '../../jobs/backend.ts'
 import type { Job } from '../../jobs/job.ts'
+import { createJobFollower } from '../../jobs/follow-job.ts'
 import { createJobs, type Jobs } from '../../jobs/jobs.ts'
 import { createProcessing, type Processor } from '../../jobs/processing.ts'
 import type { QueueLimits } from '../../jobs/queues.ts'
@@ -111,6 +113,30 @@ describe.each(Object.entries(backends))('jobs %s', (_name, open) => {
       finishedAt: expect.stringMatching(/Z$/),
     })
     await eventually(() => expect(told).toEqual(['active 0', 'active 0.5', 'completed 1']))
+  })
+
+  test('done while their follower was away are told as done when it comes back', async () => {
+    const submitted = await jobs.submit(verify())
+    await using bus = createMemoryBus()
+    await using follower = createJobFollower({ jobs, bus, pollMs: 20 })
+    const half = Promise.withResolvers<void>()
+    await using _workers = await working(async (run) => {
+      await run.progress(0.5)
+      await half.promise
+      return { ok: true }
+    })
+    const away = new AbortController()
+    for await (const job of await follower.follow(submitted.id, { signal: away.signal })) {
+      if (job.progress === 0.5) break
+    }
+    away.abort()
+    half.resolve()
+    await done(submitted.id)
+    const told: unknown[] = []
+    for await (const job of await follower.follow(submitted.id, { signal: new AbortController().signal })) {
+      told.push([job.state, job.result])
+    }
+    expect(told).toEqual([['completed', { ok: true }]])
   })
 
   test('submitted twice under one id are one job, also after it is done', async () => {

@@ -6,6 +6,7 @@ import { createLedger, type Ledger, type LedgerRecord } from '../../ledger/ledge
 import { readRecordPages, readRecords } from '../../ledger/read.ts'
 import { createStore } from '../../store/create-store.ts'
 import { poolProfiles } from '../../store/pool/options.ts'
+import type { ShardConfig } from '../../store/shard-config.ts'
 import type { ShardSql, Store } from '../../store/store.ts'
 import { acquireShards } from './postgres.ts'
 
@@ -13,6 +14,7 @@ export interface Fixture extends AsyncDisposable {
   readonly store: Store
   readonly ledger: Ledger
   readonly catalogUrl: string
+  readonly shards: readonly ShardConfig[]
   /** One record of each kind in one transaction; with `hold`, that has told the feed early and commits after it. */
   append(companyId: CompanyId, kinds: readonly string[], hold?: () => Promise<void>): Promise<void>
 }
@@ -34,6 +36,7 @@ export async function openFixture(
     store,
     ledger,
     catalogUrl: databases.catalogUrl,
+    shards: databases.shards,
     async append(companyId, kinds, hold) {
       const records = kinds.map((kind) => ({ kind, source: 'test', stream: 's', data: { of: kind } }))
       await ledger.change(companyId, async (tx) => {

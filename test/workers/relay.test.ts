@@ -137,6 +137,38 @@ describe('the relay', () => {
     await reading
   })
 
+  test('is taken over within five seconds when the host of a leader hangs, and its return doubles nothing', async () => {
+    const { store, shards, catalogUrl } = fixture
+    const company = someCompany()
+    await fixture.append(company, ['a'])
+    const leader = spawn(process.execPath, [
+      fileURLToPath(new URL('../support/relay-process.ts', import.meta.url)),
+      JSON.stringify({ shards, catalogUrl }),
+    ])
+    using _killed = { [Symbol.dispose]: () => void leader.kill('SIGKILL') }
+    await once(leader.stdout, 'data')
+    await using live = await startLive(store)
+    const end = new AbortController()
+    const seen: number[] = []
+    const reading = positionsOf(await live.follower.follow(company, { signal: end.signal }), seen)
+    let written = 1
+    const write = async (): Promise<void> => {
+      await fixture.append(company, ['b'])
+      written += 1
+    }
+    for (let hang = 0; hang < 5; hang += 1) {
+      // While it is at it: appends keep its rounds busy.
+      await Promise.all([write(), write(), write()])
+      leader.kill('SIGSTOP')
+      await write()
+      await eventually(() => expect(seen.at(-1)).toBe(written - 1), 5_000)
+      leader.kill('SIGCONT')
+    }
+    expect(seen).toEqual(Array.from({ length: written - 1 }, (_, index) => index + 1))
+    end.abort()
+    await reading
+  })
+
   test('that dies between commit and message leaves no gap: the next change shows what is missing', async () => {
     const { store } = fixture
     const bus = createMemoryBus()
