@@ -7,6 +7,7 @@ import { createMemoryBus } from '../../events/memory-bus.ts'
 import { createLedger, type LedgerRecord } from '../../ledger/ledger.ts'
 import { parseCompanyId } from '../../core/ids.ts'
 import { createMover } from '../../store/move/mover.ts'
+import { createOutsideFeed } from '../../events/outside-feed.ts'
 import { createRelay } from '../../workers/relay.ts'
 import { readPage } from '../support/feed.ts'
 import { acquireShards } from '../support/postgres.ts'
@@ -65,4 +66,24 @@ test('a subscription goes on over moves, without a gap or a doubled record, and 
   expect(again[0]).toBe(6)
   end.abort()
   await Promise.all([following, resumed])
+
+  // A program outside that reads both shards' feeds sees each record once, and in order in each.
+  const feed = createOutsideFeed({ store, changes, logger: silentLogger, readPage })
+  const outside = await Promise.all(
+    store.shards.map(async (shard) => {
+      const positions: number[] = []
+      const { signal } = new AbortController()
+      for (let after = '0'; ;) {
+        const { lines, next } = await feed.read(shard, { after, limit: 7, signal })
+        if (lines.length === 0) return positions
+        after = next
+        positions.push(...lines.map((line) => (JSON.parse(line) as { position: number }).position))
+      }
+    }),
+  )
+  for (const positions of outside) {
+    expect(positions.length).toBeGreaterThan(0)
+    expect(positions).toEqual(positions.toSorted((a, b) => a - b))
+  }
+  expect(outside.flat().toSorted((a, b) => a - b)).toEqual(Array.from({ length: appended }, (_, i) => i))
 })

@@ -258,6 +258,16 @@ describe('limits', () => {
     again.close()
   })
 
+  test('connections of the process: 503 at the upgrade', async () => {
+    await using own = await startEdge({ limits: { connections: 1 } })
+    const first = await openAcknowledged(own)
+    await expect(openRaw(own)).rejects.toThrow('503')
+    first.close()
+    await once(first, 'close')
+    const again = await openAcknowledged(own)
+    again.close()
+  })
+
   test('other paths are not for WebSockets', async () => {
     const socket = new WebSocket(socketUrl(edge).replace('/graphql', '/elsewhere'), 'graphql-transport-ws')
     await expect(once(socket, 'open')).rejects.toThrow('404')

@@ -228,6 +228,23 @@ describe('with a key in a header', () => {
   })
 })
 
+test('connections of one principal, and of the process, are bounded and given back', async () => {
+  await using own = await startEdge({ limits: { connections: 2, connectionsPerPrincipal: 1 } })
+  const body = { query: subscription, variables: { id: 'acme' } }
+  const ask = (key: string) => open(own, { headers: { authorization: `Bearer ${key}` }, body })
+  const first = await ask(keys.acme)
+  const refused = await ask(keys.acme)
+  expect(refused.response.status).toBe(429)
+  expect(await refused.response.json()).toMatchObject({ errors: [{ extensions: { code: 'RATE_LIMITED' } }] })
+  const second = await open(own, { headers: { authorization: `Bearer ${keys.admin}` }, body })
+  expect(second.response.status).toBe(200)
+  const full = await open(own, { headers: { authorization: `Bearer ${keys.other}` }, body: { query: '{ whoAmI }' } })
+  expect(full.response.status).toBe(503)
+  await first.events[Symbol.asyncDispose]()
+  await expect.poll(async () => (await ask(keys.acme)).response.status).toBe(200)
+  await second.events[Symbol.asyncDispose]()
+})
+
 describe('how a stream ends', () => {
   test('when its key is revoked: UNAUTHENTICATED and complete, so that nobody tries again', async () => {
     await using own = await startEdge()
