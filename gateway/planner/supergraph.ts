@@ -13,6 +13,7 @@ import {
 import { QueryPlanner, type QueryPlan } from '@apollo/query-planner'
 import { parse, type DocumentNode, type GraphQLSchema } from 'graphql'
 import { type PublicMarks, readPublicMarks } from '../public-fields.ts'
+import { separateChainedRequirements } from './chained-requirements.ts'
 import { namesOnTheWay } from './client-names.ts'
 import { offerComposedDirectives } from './composed-directives.ts'
 import { keepEntityTypes } from './interface-objects.ts'
@@ -50,7 +51,8 @@ export function buildSupergraph(sdl: string): PlannableSupergraph {
   const directives = offerComposedDirectives(parsed)
   const given = Supergraph.build(directives.document, { supportedFeatures, validateSupergraph: true })
   const publicMarks = readPublicMarks(parsed)
-  const partialTypes = separatePartialTypes(dropUnresolvableKeys(directives.document))
+  const chains = separateChainedRequirements(dropUnresolvableKeys(directives.document))
+  const partialTypes = separatePartialTypes(chains.document)
   const { document, restore } = separateRequiredArguments(partialTypes.document)
   const withTypes = keepEntityTypes(parsed)
   const planned = Supergraph.build(document, { supportedFeatures, validateSupergraph: false })
@@ -66,7 +68,7 @@ export function buildSupergraph(sdl: string): PlannableSupergraph {
     publicMarks,
     partialTypes,
     forPlanner: directives.withoutThem,
-    plan: (operation) => withTypes(partialTypes.restore(restore(planner.buildQueryPlan(operation)))),
+    plan: (operation) => withTypes(partialTypes.restore(chains.restore(restore(planner.buildQueryPlan(operation))))),
     subgraphs: given.subgraphsMetadata().map(({ name, url }) => ({ name, url: url ?? '' })),
   }
 }

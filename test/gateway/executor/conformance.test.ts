@@ -497,6 +497,60 @@ describe('answers beyond the planner', () => {
     })
   })
 
+  test('what a required field requires itself is asked where it is, not where it is only declared', async () => {
+    const asked: unknown[] = []
+    const subgraphs: Subgraphs = {
+      yard: {
+        sdl: `
+          type Query { ship: Ship }
+          type Ship @key(fields: "dock { row }") {
+            dock: Dock! length: Int
+            mass: Float @external
+            draught(in: Unit = METRES): Float @requires(fields: "mass")
+          }
+          type Dock @shareable { row: ID! }
+          enum Unit { METRES FEET }
+        `,
+        resolvers: {
+          Query: { ship: () => ({ dock: { row: '7' }, length: 90 }) },
+          Ship: {
+            __resolveReference: (reference: { mass?: number }) => {
+              asked.push(reference.mass)
+              return reference
+            },
+            draught: ({ mass }: { mass: number }, { in: unit }: { in: string }) => mass * (unit === 'FEET' ? 3 : 1),
+          },
+        },
+      },
+      canal: {
+        sdl: `
+          type Ship @key(fields: "id") @key(fields: "dock { row }") {
+            id: ID! dock: Dock! mass: Float
+            draught(in: Unit = METRES): Float @external
+            toll: Float @requires(fields: "draught(in: FEET)")
+          }
+          type Dock @shareable { row: ID! }
+          enum Unit { METRES FEET }
+        `,
+        resolvers: {
+          Ship: {
+            __resolveReference: (reference: { id?: string; dock?: { row: string } }) => ({
+              ...reference,
+              id: reference.id ?? reference.dock?.row,
+            }),
+            mass: () => 4,
+            toll: ({ draught }: { draught: number }) => draught * 100,
+          },
+        },
+      },
+    }
+    await using gateway = await testGateway(subgraphs)
+    expect(await gateway.query('{ ship { length toll } }')).toEqual({ data: { ship: { length: 90, toll: 1200 } } })
+    expect(asked).toEqual([4])
+    expect(await gateway.query('{ ship { draught mass } }')).toEqual({ data: { ship: { draught: 4, mass: 4 } } })
+    expect(gateway.asked.map(({ subgraph }) => subgraph)).not.toContain('YARD__requiring')
+  })
+
   describe("a client's name for a field that is also the name of a key or of what is required", () => {
     const subgraphs: Subgraphs = {
       people: {
