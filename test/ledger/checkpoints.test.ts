@@ -226,6 +226,27 @@ test('what the file remembers survives a restart and a torn last line', async ()
   }
 })
 
+test('the file stays small, however often is signed, and what several processes write to it at once is in it', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'ledgerway-state-'))
+  const path = join(directory, 'signed')
+  const tree = (size: number) => ({ size, root: Buffer.alloc(32, size) })
+  try {
+    using one = fileSignerState(path, { compactFromBytes: 2_000 })
+    using other = fileSignerState(path, { compactFromBytes: 2_000 })
+    for (let size = 1; size <= 400; size++) {
+      await one.advance('d/a', null, tree(size))
+      await other.advance('d/b', null, tree(size))
+    }
+    await other.advance('d/c', null, tree(1))
+    expect(readFileSync(path).length).toBeLessThan(3_000)
+    using again = fileSignerState(path)
+    const last = await Promise.all(['d/a', 'd/b', 'd/c'].map((origin) => again.last(origin)))
+    expect(last).toEqual([tree(400), tree(400), tree(1)])
+  } finally {
+    rmSync(directory, { recursive: true })
+  }
+})
+
 test('while a key is being replaced both sign, and what the old one alone has signed stays valid', async () => {
   const companyId = await world.company()
   const before = await signer.sign(companyId)
