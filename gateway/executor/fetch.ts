@@ -1,6 +1,7 @@
 /** One fetch of a plan: what is there already tells what to ask for, the answer is merged below it. */
 import type { GraphQLError } from 'graphql'
 import type { RequestContext } from '../../core/request.ts'
+import { createTurns } from '../../core/turns.ts'
 import type { Dispatch, SubgraphAnswer } from './dispatch.ts'
 import { placesAt, subgraphError, type Path } from './errors.ts'
 import { isObject, own, type JsonObject } from './json.ts'
@@ -27,29 +28,49 @@ export async function runFetch(fetch: CompiledFetch, state: FetchState): Promise
   const { representations } = fetch
   if (representations === undefined) return runRootFetch(fetch, state)
   if (fetch.contextArguments !== undefined) return runContextFetch(fetch, representations, state)
-  await fetchGroup(fetch, entitiesOf(fetch, representations, state), variablesOf(fetch, state), state)
+  const { group, rest } = entitiesOf(fetch, representations, state)
+  if (rest.length > 0) await inTurns(rest.length, (index) => void group.add(rest[index] ?? {}, false), state)
+  await fetchGroup(fetch, group, variablesOf(fetch, state), state)
 }
 
-/** Where nobody has been yet equal objects are found and made one; where somebody has, they are known. */
-function entitiesOf(fetch: CompiledFetch, representations: Representations, state: FetchState): EntityGroup {
-  let group: EntityGroup | undefined
+/** Entities that are looked at, or merged into, in one go; what is more is done with everybody's turn in between. */
+const oneGo = 5_000
+
+async function inTurns(count: number, work: (index: number) => void, { context }: FetchState): Promise<void> {
+  const turns = createTurns(context.signal)
+  for (let index = 0; index < count; index++) {
+    work(index)
+    if (index % 256 === 0 && turns.isDue()) await turns.next()
+  }
+}
+
+/**
+ * Where nobody has been yet equal objects are found and made one; where somebody has, they are known. What is too many
+ * for one go is left over, and is not made one: in between, others may have come to look at it.
+ */
+function entitiesOf(
+  fetch: CompiledFetch,
+  representations: Representations,
+  state: FetchState,
+): { group: EntityGroup; rest: readonly JsonObject[] } {
+  const group = new EntityGroup(representations)
+  let isKnown = true
   const objects = state.places.at(fetch, () => {
-    const first = (group = new EntityGroup(representations))
+    isKnown = false
     const found = new Set<JsonObject>()
     forEachPlace(state.data, fetch.path, {
       add(entity, holder, key) {
         if (found.has(entity)) return
-        const equal = first.add(entity, fetch.unites)
+        const equal = found.size < oneGo ? group.add(entity, fetch.unites) : undefined
         if (equal === undefined) found.add(entity)
         else (holder as Record<string | number, unknown>)[key] = equal
       },
     })
     return [...found]
   })
-  if (group !== undefined) return group
-  const known = new EntityGroup(representations)
-  for (const entity of objects) known.add(entity, false)
-  return known
+  const isMore = objects.length > oneGo
+  if (isKnown) for (const entity of isMore ? objects.slice(0, oneGo) : objects) group.add(entity, false)
+  return { group, rest: isMore ? objects.slice(oneGo) : [] }
 }
 
 async function runRootFetch(fetch: CompiledFetch, state: FetchState): Promise<void> {
@@ -111,12 +132,16 @@ async function fetchGroup(
   if (received.length !== texts.length) {
     throw new Error(`Expected "data._entities" to contain ${texts.length} elements`)
   }
-  state.places.merged(fetch)
-  for (let index = 0; index < first.length; index++) mergeEntity(fetch, first[index], received[index], state)
   const { others, otherIndices } = group
-  for (let index = 0; index < others.length; index++) {
-    mergeEntity(fetch, others[index], received[otherIndices[index] ?? -1], state)
+  const merge = (index: number): void => {
+    if (index < first.length) return mergeEntity(fetch, first[index], received[index], state)
+    const other = index - first.length
+    mergeEntity(fetch, others[other], received[otherIndices[other] ?? -1], state)
   }
+  const count = first.length + others.length
+  if (count <= oneGo) for (let index = 0; index < count; index++) merge(index)
+  else await inTurns(count, merge, state)
+  state.places.merged(fetch)
 }
 
 function mergeEntity(fetch: CompiledFetch, entity: JsonObject | undefined, received: unknown, state: FetchState): void {

@@ -3,11 +3,8 @@
  * lists and objects, and the parts are parsed as usual, with everybody else's turn in between. What comes out is the same.
  * A single member that is long in itself is cut again; a long string is not.
  */
-import { setImmediate as turn } from 'node:timers/promises'
+import { createTurns } from '../../core/turns.ts'
 import { setOwn, type JsonObject } from '../executor/json.ts'
-
-/** How long one turn may take before others get theirs. */
-const turnMs = 5
 
 const quote = 0x22
 const backslash = 0x5c
@@ -21,19 +18,12 @@ const closeObject = 0x7d
 /** @param partCharacters of a part that is parsed in one go
  * @throws SyntaxError where `JSON.parse` would throw; what the signal aborts with */
 export async function parseInTurns(text: string, signal: AbortSignal, partCharacters = 256 * 1024): Promise<unknown> {
-  let sinceMs = performance.now()
-
-  async function pause(): Promise<void> {
-    if (performance.now() - sinceMs < turnMs) return
-    await turn()
-    signal.throwIfAborted()
-    sinceMs = performance.now()
-  }
+  const turns = createTurns(signal)
 
   /** The value that stands alone between `start` and `end`. */
   async function value(start: number, end: number): Promise<unknown> {
     if (end - start <= partCharacters) {
-      await pause()
+      if (turns.isDue()) await turns.next()
       return JSON.parse(text.slice(start, end))
     }
     const from = skipSpace(text, start)
@@ -62,7 +52,7 @@ export async function parseInTurns(text: string, signal: AbortSignal, partCharac
       if (at - from < partCharacters && near < end) continue
       append(items, text.slice(from, near))
       from = at
-      await pause()
+      if (turns.isDue()) await turns.next()
     }
     return items
   }
@@ -113,7 +103,7 @@ export async function parseInTurns(text: string, signal: AbortSignal, partCharac
       if (found !== undefined) return found
       at = open.at
       depth = open.depth
-      await pause()
+      if (turns.isDue()) await turns.next()
     }
   }
 

@@ -89,6 +89,18 @@ describe('a large answer', () => {
     expect(answer.errors[0]?.path).toEqual(['companies', 5002, 'name'])
   })
 
+  test('is whole where another subgraph knows something of each of its items', async () => {
+    await using edge = await startLarge()
+    edge.append('company-5999')
+    edge.append('company-0')
+    const response = await raw(edge, '{ companies { id size } again: companies { ... on Company { size } } }')
+    const { data } = JSON.parse(await text(response)) as { data: Record<string, { id: string; size: number }[]> }
+    expect(data['companies']).toEqual(
+      [...edge.world.companies.keys()].map((id) => ({ id, size: ['company-0', 'company-5999'].includes(id) ? 1 : 0 })),
+    )
+    expect(data['again']?.map(({ size }) => size)).toEqual(data['companies']?.map(({ size }) => size))
+  })
+
   test('ends with the client that leaves, and the next one is answered', async () => {
     await using edge = await startLarge()
     const leaving = await raw(edge, query)
