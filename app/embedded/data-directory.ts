@@ -1,4 +1,4 @@
-import { mkdirSync, statSync } from 'node:fs'
+import { mkdirSync, statfsSync, statSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { AppError, isAppError } from '../../core/errors.ts'
 
@@ -6,10 +6,24 @@ import { AppError, isAppError } from '../../core/errors.ts'
 const refusals = new Set(['EACCES', 'EPERM', 'EROFS', 'ENOSPC', 'EDQUOT', 'ENOTDIR', 'EISDIR', 'EEXIST', 'EIO'])
 
 /** Turns a refusal of the file system into words for the operator, and lets every other error pass as it is. */
-export function dataDirectoryError(dataDir: string, error: unknown): unknown {
+export function dataDirectoryError(dataDir: string, error: unknown, isFull = diskIsFull): unknown {
   if (isAppError(error) || !(error instanceof Error)) return error
+  // What a server that ran out of space says of it depends on what it was doing.
+  if (isFull(dataDir)) return cannotUse(dataDir, new Error(`its disk is full (${error.message})`, { cause: error }))
   if (!('code' in error) || !refusals.has(String(error.code))) return error
   return cannotUse(dataDir, error)
+}
+
+const leastBytes = 16 * 1024 * 1024
+
+function diskIsFull(directory: string): boolean {
+  try {
+    const { blocks, bavail, bsize } = statfsSync(directory)
+    // Some file systems do not count.
+    return blocks > 0 && bavail * bsize < leastBytes
+  } catch {
+    return false
+  }
 }
 
 export function cannotUse(dataDir: string, cause: unknown): AppError {

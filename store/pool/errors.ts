@@ -7,6 +7,8 @@ const staleEpochState = 'LW001'
 export type Failure =
   /** The server cannot be used: refused, gone, starting up, read-only. */
   | 'unavailable'
+  /** It answers, and has no room to write. */
+  | 'full'
   /** It can, but not now: too many connections, a lock not got. */
   | 'overloaded'
   /** A deadlock or serialization failure: run the transaction again. */
@@ -24,6 +26,7 @@ const byState: Record<string, Failure> = {
   '55P03': 'overloaded',
   '53300': 'overloaded',
   '53200': 'overloaded',
+  '53100': 'full',
   '57014': 'cancelled',
   '57P01': 'unavailable',
   '57P02': 'unavailable',
@@ -74,6 +77,8 @@ export function translate(error: unknown, server: string): unknown {
   switch (failureOf(error)) {
     case 'unavailable':
       return unavailable(server, error)
+    case 'full':
+      return unavailable(server, error, 'has no room to write')
     case 'overloaded':
       return new AppError('OVERLOADED', 'Too much is waiting for the same data. Try again.', { cause: error })
     case 'cancelled':
@@ -88,10 +93,10 @@ export function translate(error: unknown, server: string): unknown {
 }
 
 /** `server` is a shard's name, or `catalog`. */
-export function unavailable(server: string, cause?: unknown): AppError {
+export function unavailable(server: string, cause?: unknown, what = 'cannot be reached'): AppError {
   return server === 'catalog'
-    ? new AppError('CATALOG_UNAVAILABLE', 'The catalog cannot be reached.', { cause })
-    : new AppError('SHARD_UNAVAILABLE', `The shard "${server}" cannot be reached.`, {
+    ? new AppError('CATALOG_UNAVAILABLE', `The catalog ${what}.`, { cause })
+    : new AppError('SHARD_UNAVAILABLE', `The shard "${server}" ${what}.`, {
         cause,
         details: { shard: server },
       })

@@ -249,6 +249,15 @@ describe('limits', () => {
   })
 })
 
+test('a disk without room is the shard’s failure and not a bug, and reads go on', async () => {
+  const pool = openPool()
+  const { sql } = use(pool)
+  const full = `do $$ begin raise exception 'could not extend file: No space left on device' using errcode = '53100'; end $$`
+  expect(await codeOf(sql.unsafe(full))).toBe('SHARD_UNAVAILABLE')
+  expect(await codeOf(sql`select 1`)).toBe('no error')
+  expect(pool.stats().up).toBe(true)
+})
+
 describe('a server that is down', () => {
   test('is found once; then every call fails at once, until it is back', async () => {
     await using proxy = await startTcpProxy(databases.shards[0]!.primaryUrl)
