@@ -15,7 +15,7 @@ export interface Fixture extends AsyncDisposable {
   readonly ledger: Ledger
   readonly catalogUrl: string
   readonly shards: readonly ShardConfig[]
-  /** One record of each kind in one transaction; with `hold`, that has told the feed early and commits after it. */
+  /** One record of each kind in one transaction; with `hold`, that has written all it has to early and commits after it. */
   append(companyId: CompanyId, kinds: readonly string[], hold?: () => Promise<void>): Promise<void>
 }
 
@@ -39,13 +39,21 @@ export async function openFixture(
     shards: databases.shards,
     async append(companyId, kinds, hold) {
       const records = kinds.map((kind) => ({ kind, source: 'test', stream: 's', data: { of: kind } }))
-      await ledger.change(companyId, async (tx) => {
-        if (hold !== undefined) {
-          await tx`insert into feed_dirty (company_id) values (${companyId})`
-          await hold()
-        }
-        return { value: null, records }
-      })
+      const late: Store = {
+        ...store,
+        transact: (id, fn, scope) =>
+          store.transact(
+            id,
+            async (tx, shard) => {
+              const result = await fn(tx, shard)
+              await hold?.()
+              return result
+            },
+            scope,
+          ),
+      }
+      const writer = hold === undefined ? ledger : createLedger({ store: late, onAppended })
+      await writer.change(companyId, async () => ({ value: null, records }))
     },
     async [Symbol.asyncDispose]() {
       await store[Symbol.asyncDispose]()

@@ -15,6 +15,8 @@ export interface ProductProcess extends AsyncDisposable {
 export async function startProduct(env: Record<string, string>): Promise<ProductProcess> {
   let child: ChildProcess
   let url = ''
+  // A run that is over its time is ended without disposing of anything.
+  process.once('exit', () => child.kill('SIGKILL'))
 
   async function launch(): Promise<void> {
     const { port } = url === '' ? { port: '0' } : new URL(url)
