@@ -10,58 +10,72 @@ import {
   type DocumentNode,
   type FieldNode,
   type FragmentDefinitionNode,
-  type SelectionNode,
   type SelectionSetNode,
 } from 'graphql'
 
+/** What variables must be for a place to be reached at all. */
+type Conditions = ReadonlyMap<string, boolean>
+
 export function anchorEmptiedFields(document: DocumentNode): DocumentNode {
-  const variables: string[] = []
-  visit(document, { Directive: (directive) => void variables.push(...(variableOf(directive) ?? [])) })
-  // Contradicting takes two.
-  if (new Set(variables).size === variables.length) return document
+  const skipped = new Set<string>()
+  const included = new Set<string>()
+  visit(document, {
+    Directive({ name, arguments: [given] = [] }) {
+      if (given?.value.kind !== Kind.VARIABLE) return
+      if (name.value === 'skip') skipped.add(given.value.name.value)
+      if (name.value === 'include') included.add(given.value.name.value)
+    },
+  })
+  if (skipped.isDisjointFrom(included)) return document
   const fragments = new Map(
     document.definitions
       .filter((definition): definition is FragmentDefinitionNode => definition.kind === Kind.FRAGMENT_DEFINITION)
       .map((definition) => [definition.name.value, definition.selectionSet]),
   )
-  const doubted = new Set(variables.filter((name, index) => variables.indexOf(name) !== index))
+  const emptied = new Set<SelectionSetNode>()
 
-  /** Whether every field in it stands under a condition, and some under one that occurs more than once. */
-  function isDoubtful(set: SelectionSetNode): boolean {
-    let doubtful = false
-    const walk = (selections: readonly SelectionNode[], underDoubt: boolean, conditional: boolean): boolean =>
-      selections.every((selection) => {
-        const names = (selection.directives ?? []).flatMap((directive) => variableOf(directive) ?? [])
-        const doubt = underDoubt || names.some((name) => doubted.has(name))
-        const isConditional = conditional || names.length > 0
-        if (selection.kind === Kind.FIELD) {
-          doubtful ||= doubt
-          return isConditional
-        }
-        const inner =
-          selection.kind === Kind.INLINE_FRAGMENT ? selection.selectionSet : fragments.get(selection.name.value)
-        return walk(inner?.selections ?? [], doubt, isConditional)
-      })
-    return walk(set.selections, false, false) && doubtful
+  /** Whether nothing in the set can be included here. */
+  function isEmpty(set: SelectionSetNode, reached: Conditions): boolean {
+    let empty = true
+    for (const selection of set.selections) {
+      const conditions = withConditions(reached, selection.directives)
+      if (conditions === undefined) continue
+      if (selection.kind === Kind.FIELD) {
+        empty = false
+        if (selection.selectionSet !== undefined && isEmpty(selection.selectionSet, conditions))
+          emptied.add(selection.selectionSet)
+        continue
+      }
+      const inner =
+        selection.kind === Kind.INLINE_FRAGMENT ? selection.selectionSet : fragments.get(selection.name.value)
+      if (inner !== undefined && !isEmpty(inner, conditions)) empty = false
+    }
+    return empty
   }
 
+  for (const definition of document.definitions) {
+    if (definition.kind === Kind.OPERATION_DEFINITION) isEmpty(definition.selectionSet, new Map())
+  }
+  if (emptied.size === 0) return document
   return visit(document, {
-    Field: {
-      leave: (field): FieldNode | undefined =>
-        field.selectionSet === undefined || !isDoubtful(field.selectionSet)
-          ? undefined
-          : {
-              ...field,
-              selectionSet: { ...field.selectionSet, selections: [typename, ...field.selectionSet.selections] },
-            },
+    SelectionSet: {
+      enter: (set) => (emptied.has(set) ? { ...set, selections: [typename, ...set.selections] } : undefined),
     },
   })
 }
 
 const typename: FieldNode = { kind: Kind.FIELD, name: { kind: Kind.NAME, value: '__typename' } }
 
-/** The variable of `@skip` or `@include`. */
-function variableOf({ name, arguments: given = [] }: DirectiveNode): string[] | undefined {
-  if (name.value !== 'skip' && name.value !== 'include') return undefined
-  return given.flatMap(({ value }) => (value.kind === Kind.VARIABLE ? [value.name.value] : []))
+/** `undefined` when they contradict what must hold already. */
+function withConditions(reached: Conditions, directives: readonly DirectiveNode[] = []): Conditions | undefined {
+  const conditions = new Map(reached)
+  for (const { name, arguments: given = [] } of directives) {
+    if (name.value !== 'skip' && name.value !== 'include') continue
+    const value = given[0]?.value
+    if (value?.kind !== Kind.VARIABLE) continue
+    const wanted = name.value === 'include'
+    if (conditions.get(value.name.value) === !wanted) return undefined
+    conditions.set(value.name.value, wanted)
+  }
+  return conditions
 }
