@@ -74,14 +74,14 @@ function bundleRow(
   row: StoredRow,
   withPrivate: boolean,
   keys: ReadonlyMap<string, Buffer>,
-  explained: ReadonlySet<string>,
+  explained: Erasures,
 ): BundleRow {
   const key = row.private_subject === null ? undefined : keys.get(row.private_subject)
   const part = withPrivate && row.private !== null && key !== undefined ? open(key, row.private) : null
   const privateGone = withPrivate && row.private_commitment !== null && part === null
   if (
-    (row.salt === null && !explained.has(`all:${row.position}`)) ||
-    (privateGone && !explained.has(`all:${row.position}`) && !explained.has(`private:${row.position}`))
+    (row.salt === null && !explained.all.has(row.position)) ||
+    (privateGone && !explained.all.has(row.position) && !explained.private.has(row.position))
   ) {
     throw new AppError('OVERLOADED', 'A record was erased while the ledger was read: export it again.', {
       details: { position: row.position },
@@ -99,17 +99,26 @@ function bundleRow(
   }
 }
 
-async function readErasures(store: Store, companyId: CompanyId, until: number): Promise<Set<string>> {
-  const rows = await store.onPrimary(
-    store.shardOf(companyId),
-    (sql) => sql<{ data: string }[]>`
+/** Positions that `ledger.erased` records name: numbers, so that a million of them cost some tens of megabytes. */
+interface Erasures {
+  readonly all: ReadonlySet<number>
+  readonly private: ReadonlySet<number>
+}
+
+async function readErasures(store: Store, companyId: CompanyId, until: number): Promise<Erasures> {
+  const erased = { all: new Set<number>(), private: new Set<number>() }
+  await store.onPrimary(store.shardOf(companyId), async (sql) => {
+    const pages = sql<{ data: string }[]>`
       select data from ledger_records
-      where company_id = ${companyId} and kind = 'ledger.erased' and position < ${until} and data is not null`,
-  )
-  return new Set(
-    rows.map(({ data }) => {
-      const { part, position } = JSON.parse(data) as { part?: string; position: number }
-      return `${part === 'private' ? 'private' : 'all'}:${position}`
-    }),
-  )
+      where company_id = ${companyId} and kind = 'ledger.erased' and position < ${until} and data is not null`.cursor(
+      1000,
+    )
+    for await (const rows of pages) {
+      for (const { data } of rows) {
+        const { part, position } = JSON.parse(data) as { part?: string; position: number }
+        erased[part === 'private' ? 'private' : 'all'].add(position)
+      }
+    }
+  })
+  return erased
 }
