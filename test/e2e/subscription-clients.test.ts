@@ -1,9 +1,10 @@
-import { spawn } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { follow as followWithApollo } from '../../docs/examples/subscriptions/apollo-client.ts'
 import { follow as followWithEventSource } from '../../docs/examples/subscriptions/event-source.ts'
@@ -201,6 +202,28 @@ test('the sample consumer of the feed loses nothing when it is killed and when t
   await expect.poll(sunk, { timeout: 20_000 }).toEqual(range(0, 61))
   kill(consumers)
   await rm(directory, { recursive: true })
+})
+
+test('the command line shows who follows the feed, and a consumer that is forgotten while it runs comes back', async () => {
+  const feed = async (...args: string[]): Promise<string> => {
+    const root = new URL('../..', import.meta.url).pathname
+    const env = { ...process.env, DATA_DIR: product.dataDir }
+    const { stdout } = await promisify(execFile)(process.execPath, ['app/cli.ts', 'feed', ...args], { cwd: root, env })
+    return stdout
+  }
+  const [shown, refused] = await Promise.all([feed('consumers'), feed('forget', 'nobody').catch(String)])
+  expect(refused).toContain('No consumer is called nobody.')
+  for (const shard of ['shard-1', 'shard-2', 'shard-3']) expect(shown).toMatch(new RegExp(`^${shard}: at \\d+, `, 'm'))
+  for (const name of ['checkpoints', 'counterparts', 'webhooks']) expect(shown).toContain(`  ${name}: `)
+  expect(await feed('forget', 'webhooks')).toBe('webhooks is forgotten\n')
+  await expect
+    .poll(async () => {
+      const { data } = await product.graphql<{ feeds: { consumers: { name: string }[] }[] }>(
+        '{ feeds { consumers { name } } }',
+      )
+      return data!.feeds.map(({ consumers }) => consumers.map(({ name }) => name))
+    })
+    .toEqual(Array.from({ length: 3 }, () => ['checkpoints', 'counterparts', 'webhooks']))
 })
 
 test('the page on subscriptions names every recipe, and shows lines that are in them', () => {
