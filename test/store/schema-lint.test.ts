@@ -2,7 +2,10 @@ import { expect, test } from 'vitest'
 import postgres from 'postgres'
 import { readMigrations } from '../../store/migrate.ts'
 import { acquireShards } from '../support/postgres.ts'
+import { companyTables } from '../../store/move/company-tables.ts'
 import { citusViolations } from './lint-sql.ts'
+import { openStore } from './open-store.ts'
+import { sqlInCode, taggedTemplates, withoutCompany } from './sql-in-code.ts'
 
 /** Tables with a company_id that belong to the shard: they stay when a company moves, and are local under Citus. */
 const shardOwned = ['feed', 'feed_dirty']
@@ -13,10 +16,39 @@ test('every shard migration keeps to the SQL that Citus runs', () => {
   expect(migrations.flatMap(({ name, sql }) => citusViolations(name, sql))).toEqual([])
 })
 
+const root = new URL('../..', import.meta.url).pathname
+const statements = sqlInCode(root, ['events', 'ledger', 'loaders', 'network', 'subgraphs', 'webhooks', 'workers'])
+
+/** `docs/scaling.md` says what to do about them. */
+const exceptions = ['ledger/as-of.ts: recursive queries are not distributed']
+
+test('so do the statements in the code, and those on company-owned tables name the company', async () => {
+  expect(statements.length).toBeGreaterThan(150)
+  expect(statements.flatMap(({ file, text }) => citusViolations(file, text))).toEqual(exceptions)
+  await using databases = await acquireShards({ count: 1 })
+  await using store = await openStore(databases)
+  const tables = (await store.onPrimary(store.shards[0]!, companyTables)).map(({ name }) => name)
+  expect(tables).toContain('relationships')
+  const touching = new Set(
+    tables.filter((table) => statements.some(({ text }) => new RegExp(`\\b${table}\\b`).test(text))),
+  )
+  expect([...touching]).toEqual(expect.arrayContaining(['companies', 'ledger_records', 'relationships', 'webhooks']))
+  expect(withoutCompany(statements, tables)).toEqual([])
+})
+
+test('a statement that names no company is found, wherever it stands', () => {
+  const source = 'await tx<{ n: 1 }[]>`update webhooks set enabled = ${on ? sql`true` : sql`false`} where url = ${url}`'
+  const found = taggedTemplates(source).map((text) => ({ file: 'x.ts', text }))
+  expect(found.map(({ text }) => text.slice(0, 6))).toEqual(['update', 'true', 'false'])
+  expect(withoutCompany(found, ['webhooks'])).toHaveLength(1)
+  expect(withoutCompany(found, ['companies'])).toHaveLength(0)
+})
+
 test.each([
   ['a foreign key', 'create table a (company_id text references companies)'],
   ['a trigger', 'create trigger t after insert on a execute function f()'],
   ['a serial', 'create table a (id bigserial primary key)'],
+  ['a recursive query', 'with recursive t as (select 1) select * from t'],
 ])('%s is a violation', (_name, sql) => {
   expect(citusViolations('0999-x', sql)).toHaveLength(1)
 })
