@@ -52,12 +52,12 @@ async function apolloHandler(
     for (const [name, value] of Object.entries(request.headers)) headers.set(name, String(value))
     const answer = await answerBy({ method: 'POST', headers, search: '', body: JSON.parse(body) as unknown })
     if (answer.body.kind !== 'complete') throw new Error('expected one answer')
-    const bytes = Buffer.from(answer.body.string)
+    const { string } = answer.body
     response.writeHead(answer.status ?? 200, {
       ...Object.fromEntries(answer.headers),
-      'content-length': bytes.length,
+      'content-length': Buffer.byteLength(string),
     })
-    response.end(bytes)
+    response.end(string)
   }
 }
 
