@@ -13,6 +13,8 @@ import type { ExecutionResult, GraphQLError } from 'graphql'
  *   path is wrong as soon as one entity was left out; and an error of a whole fetch gets a path with `@` or `_entities`.
  * - `asked once`: an entity that stands in several places is asked for once. Its error is told at each place, as Apollo
  *   tells it, unless the entity stands in two places of one list that were already made one.
+ * - `emptied by conditions`: where conditions exclude every field that is selected in a field, `{}` is right
+ *   (`contradicting-conditions.ts`); Apollo's gateway gives null.
  * - `subgraph not reached`: what the client is told is ours, not the words of the connection's error.
  */
 export interface Difference {
@@ -20,7 +22,15 @@ export interface Difference {
   readonly unexplained: string | undefined
 }
 
-export function explainDifference(ours: ExecutionResult, theirs: ExecutionResult, unreliable: boolean): Difference {
+/**
+ * @param about.unreliable whether a subgraph could sometimes not be reached
+ * @param about.contradicts whether conditions of the query may exclude all fields of a selection
+ */
+export function explainDifference(
+  ours: ExecutionResult,
+  theirs: ExecutionResult,
+  { unreliable, contradicts }: { unreliable: boolean; contradicts: boolean },
+): Difference {
   const explained: string[] = []
   const fail = (unexplained: string): Difference => ({ explained, unexplained })
   if (
@@ -29,8 +39,11 @@ export function explainDifference(ours: ExecutionResult, theirs: ExecutionResult
     return { explained: ['their gateway failed'], unexplained: undefined }
   }
   if (JSON.stringify(ours.data) !== JSON.stringify(theirs.data)) {
-    if (JSON.stringify(sorted(ours.data)) !== JSON.stringify(sorted(theirs.data))) return fail('the data differs')
-    explained.push('order of fields')
+    const [mine, other] = [sorted(ours.data), sorted(theirs.data)]
+    const onlyOrder = JSON.stringify(mine) === JSON.stringify(other)
+    const onlyEmptied = contradicts && JSON.stringify(nullIfEmpty(mine)) === JSON.stringify(nullIfEmpty(other))
+    if (!onlyOrder && !onlyEmptied) return fail('the data differs')
+    explained.push(onlyOrder ? 'order of fields' : 'emptied by conditions')
   }
 
   const completion = (theirs.extensions?.valueCompletion ?? []) as readonly { message: string }[]
@@ -71,6 +84,17 @@ function sorted(value: unknown): unknown {
       .toSorted(([a], [b]) => (a < b ? -1 : 1))
       .map(([key, item]) => [key, sorted(item)]),
   )
+}
+
+/** Objects without fields, and lists of nothing else, as null. */
+function nullIfEmpty(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null) return value
+  if (Array.isArray(value)) {
+    const items = value.map(nullIfEmpty)
+    return items.length > 0 && items.every((item) => item === null) ? null : items
+  }
+  const fields = Object.entries(value).map(([key, item]): [string, unknown] => [key, nullIfEmpty(item)])
+  return fields.length === 0 ? null : Object.fromEntries(fields)
 }
 
 const isMissing = ({ message }: GraphQLError): boolean => message.startsWith('Cannot return null for non-nullable')
