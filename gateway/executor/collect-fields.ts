@@ -1,10 +1,12 @@
 /** What an operation selects of an object, in the client's order (GraphQL specification, CollectFields). */
 import {
   isAbstractType,
+  isInterfaceType,
   Kind,
   type DocumentNode,
   type FieldNode,
   type FragmentDefinitionNode,
+  type GraphQLInterfaceType,
   type GraphQLObjectType,
   type GraphQLSchema,
   type SelectionSetNode,
@@ -13,23 +15,34 @@ import {
 /** By response name; fields of one name are merged. */
 export type CollectedFields = ReadonlyMap<string, readonly FieldNode[]>
 
-export type CollectFields = (type: GraphQLObjectType, sets: readonly SelectionSetNode[]) => CollectedFields
+/**
+ * What is known of an object: its type, or an interface of it where no subgraph was asked which type it has, since the
+ * client selects nothing that depends on it (`@interfaceObject`).
+ */
+export type KnownType = GraphQLObjectType | GraphQLInterfaceType
 
-/** @param conditions the values of every variable used by `@skip` and `@include` */
+export type CollectFields = (type: KnownType, sets: readonly SelectionSetNode[]) => CollectedFields
+
+/**
+ * @param conditions the values of every variable used by `@skip` and `@include`
+ * @param undecided what to do where an interface is not enough to know what is selected; throws
+ */
 export function createFieldCollector(
   schema: GraphQLSchema,
   document: DocumentNode,
   conditions: Readonly<Record<string, unknown>>,
+  undecided: () => never,
 ): CollectFields {
   const fragments = new Map<string, FragmentDefinitionNode>()
   for (const definition of document.definitions) {
     if (definition.kind === Kind.FRAGMENT_DEFINITION) fragments.set(definition.name.value, definition)
   }
 
-  function collect(type: GraphQLObjectType, set: SelectionSetNode, collected: Map<string, FieldNode[]>): void {
+  function collect(type: KnownType, set: SelectionSetNode, collected: Map<string, FieldNode[]>): void {
     for (const selection of set.selections) {
       if (isLeftOut(selection.directives ?? [], conditions)) continue
       if (selection.kind === Kind.FIELD) {
+        if (selection.name.value === '__typename' && isInterfaceType(type)) undecided()
         const name = selection.alias?.value ?? selection.name.value
         const nodes = collected.get(name)
         if (nodes === undefined) collected.set(name, [selection])
@@ -44,9 +57,10 @@ export function createFieldCollector(
     }
   }
 
-  function applies(condition: string, type: GraphQLObjectType): boolean {
+  function applies(condition: string, type: KnownType): boolean {
     const wanted = schema.getType(condition)
-    return wanted === type || (isAbstractType(wanted) && schema.isSubType(wanted, type))
+    const fits = wanted === type || (isAbstractType(wanted) && schema.isSubType(wanted, type))
+    return fits || (isInterfaceType(type) ? undecided() : false)
   }
 
   return (type, sets) => {

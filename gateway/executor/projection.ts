@@ -13,6 +13,7 @@ import {
   isAbstractType,
   isCompositeType,
   isEnumType,
+  isInterfaceType,
   isListType,
   isNonNullType,
   isObjectType,
@@ -21,14 +22,13 @@ import {
   type FieldNode,
   type GraphQLCompositeType,
   type GraphQLEnumType,
-  type GraphQLObjectType,
   type GraphQLOutputType,
   type GraphQLScalarType,
   type GraphQLSchema,
   type OperationDefinitionNode,
   type SelectionSetNode,
 } from 'graphql'
-import { createFieldCollector, type CollectedFields } from './collect-fields.ts'
+import { createFieldCollector, type CollectedFields, type KnownType } from './collect-fields.ts'
 import { isInheritedName, type JsonObject } from './json.ts'
 import { createWriter, type Project, tooLarge, type Write, type WrittenField } from './slices.ts'
 
@@ -66,7 +66,7 @@ export function isAnomaly(error: unknown): boolean {
 
 export function compileProjection(input: ProjectionInput): Projection {
   const { schema, operation, itemsMax } = input
-  const collectFields = createFieldCollector(schema, input.document, input.conditions)
+  const collectFields = createFieldCollector(schema, input.document, input.conditions, bad)
   const root = schema.getRootType(operation.operation)
   if (root == null) throw new Error(`The schema has no ${operation.operation} type.`)
   const rootSets = [operation.selectionSet]
@@ -98,7 +98,7 @@ export function compileProjection(input: ProjectionInput): Projection {
   }
 
   /** A function that builds the answer's object for data of this very type. */
-  function generate(type: GraphQLObjectType, collected: CollectedFields): Project {
+  function generate(type: KnownType, collected: CollectedFields): Project {
     const constants: unknown[] = []
     const lines: string[] = []
     for (const [name, nodes] of collected) {
@@ -117,7 +117,7 @@ export function compileProjection(input: ProjectionInput): Projection {
   }
 
   /** Each field by itself, for an object that is written field by field. */
-  function writtenFields(type: GraphQLObjectType, sets: readonly SelectionSetNode[]): readonly WrittenField[] {
+  function writtenFields(type: KnownType, sets: readonly SelectionSetNode[]): readonly WrittenField[] {
     return Array.from(collectFields(type, sets), ([name, nodes]) => ({
       name,
       clientName: input.clientName(name),
@@ -128,7 +128,7 @@ export function compileProjection(input: ProjectionInput): Projection {
   }
 
   function fieldCode(
-    type: GraphQLObjectType,
+    type: KnownType,
     name: string,
     node: FieldNode,
     nodes: readonly FieldNode[],
@@ -203,8 +203,10 @@ export function compileProjection(input: ProjectionInput): Projection {
     return generate(type, collectFields(type, sets))
   }
 
-  function runtimeType(declared: GraphQLCompositeType, typename: unknown): GraphQLObjectType {
+  function runtimeType(declared: GraphQLCompositeType, typename: unknown): KnownType {
     const type = typename === undefined ? declared : typeof typename === 'string' ? schema.getType(typename) : undefined
+    // An interface stays one where nothing that is selected depends on the object's type; the collector looks after that.
+    if (isInterfaceType(type) && type === declared) return type
     if (!isObjectType(type)) return bad()
     const fits = type === declared || (isAbstractType(declared) && schema.isSubType(declared, type))
     return fits ? type : bad()

@@ -9,10 +9,10 @@ import {
   isObjectType,
   isCompositeType,
   type GraphQLCompositeType,
-  type GraphQLObjectType,
   type GraphQLOutputType,
   type SelectionSetNode,
 } from 'graphql'
+import type { KnownType } from './collect-fields.ts'
 import { own, type JsonObject } from './json.ts'
 
 /** Throws for a value that is not as the schema says, and `tooLarge` for one with too many items. */
@@ -40,8 +40,8 @@ export interface Parts {
   /** Throws `tooLarge` where the value has more items than one go may have. */
   inOneGo(project: Project, value: unknown): unknown
   list(itemType: GraphQLOutputType, sets: readonly SelectionSetNode[]): Project
-  fields(type: GraphQLObjectType, sets: readonly SelectionSetNode[]): readonly WrittenField[]
-  runtimeType(declared: GraphQLCompositeType, typename: unknown): GraphQLObjectType
+  fields(type: KnownType, sets: readonly SelectionSetNode[]): readonly WrittenField[]
+  runtimeType(declared: GraphQLCompositeType, typename: unknown): KnownType
 }
 
 /** Text of a slice that is neither too small to be worth it nor long to make. */
@@ -60,7 +60,7 @@ export function createWriter(parts: Parts): (type: GraphQLOutputType, sets: read
   }
 
   function objectWriter(declared: GraphQLCompositeType, sets: readonly SelectionSetNode[]): Write {
-    const byType = new Map<GraphQLObjectType, readonly (WrittenField & { writeLarge: () => Write })[]>()
+    const byType = new Map<KnownType, readonly (WrittenField & { writeLarge: () => Write })[]>()
     return function* (value) {
       const type = isObjectType(declared) ? declared : parts.runtimeType(declared, (value as JsonObject)['__typename'])
       const fields =

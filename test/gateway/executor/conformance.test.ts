@@ -439,6 +439,36 @@ describe('answers beyond the planner', () => {
     })
   })
 
+  test('what everything of an interface has stands in the order the client asks, with no type fetched', async () => {
+    await using gateway = await testGateway({
+      archive: {
+        sdl: `
+          type Query { thing: Thing }
+          union Thing = Desk
+          type Desk { a: Int b: Int c: Int }
+          interface Work @key(fields: "id") { id: ID! }
+          type Print implements Work @key(fields: "id") { id: ID! }
+        `,
+        resolvers: {
+          Query: { thing: () => ({ __typename: 'Desk', a: 1, b: 2, c: 3 }) },
+          Work: { __resolveReference: ({ id }: { id: string }) => ({ __typename: 'Print', id }) },
+        },
+      },
+      votes: {
+        sdl: 'type Query { best: [Work] } type Work @interfaceObject @key(fields: "id") { id: ID! votes: Int mood: String }',
+        resolvers: { Query: { best: () => [{ id: 'w1', votes: 7, mood: 'fine' }, null] } },
+      },
+    })
+    const { data } = await gateway.query(
+      '{ best { mood ...W id } thing { ... on Desk { a } ...D ... on Desk { c } } } fragment W on Work { votes } fragment D on Desk { b }',
+    )
+    expect(JSON.stringify(data)).toBe('{"best":[{"mood":"fine","votes":7,"id":"w1"},null],"thing":{"a":1,"b":2,"c":3}}')
+    expect(gateway.asked).toHaveLength(2)
+    expect(await gateway.query('{ best { id kind: __typename } }')).toEqual({
+      data: { best: [{ id: 'w1', kind: 'Print' }, null] },
+    })
+  })
+
   test('a field whose fields exclude each other is an empty object, not null', async () => {
     await using gateway = await testGateway({
       one: {
