@@ -1,6 +1,8 @@
 import { execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises'
+import { connect as connectHttp2 } from 'node:http2'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -8,7 +10,7 @@ import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { follow as followWithApollo } from '../../docs/examples/subscriptions/apollo-client.ts'
 import { follow as followWithEventSource } from '../../docs/examples/subscriptions/event-source.ts'
-import type { Follow } from '../../docs/examples/subscriptions/follow.ts'
+import { type Follow, query } from '../../docs/examples/subscriptions/follow.ts'
 import { follow as followWithGraphqlSse } from '../../docs/examples/subscriptions/graphql-sse.ts'
 import { follow as followWithGraphqlWs } from '../../docs/examples/subscriptions/graphql-ws.ts'
 import { follow as followWithUrql } from '../../docs/examples/subscriptions/urql.ts'
@@ -224,6 +226,34 @@ test('the command line shows who follows the feed, and a consumer that is forgot
       return data!.feeds.map(({ consumers }) => consumers.map(({ name }) => name))
     })
     .toEqual(Array.from({ length: 3 }, () => ['checkpoints', 'counterparts', 'webhooks']))
+})
+
+test('with a certificate the product speaks HTTP/2 and resumes an event stream over it', async () => {
+  const { companyId, key, after } = await newCompany('encrypted')
+  const file = (name: string): string => new URL(`../support/tls/${name}.pem`, import.meta.url).pathname
+  await using secure = await startProduct({
+    dataDir: product.dataDir,
+    env: { ROLES: 'gateway,records,companies,ops', TLS_CERT: file('cert'), TLS_KEY: file('key') },
+  })
+  expect(secure.url).toMatch(/^https:/)
+  const session = connectHttp2(new URL(secure.url).origin, { ca: readFileSync(file('cert')) })
+  await append(companyId, 2)
+  const stream = session.request({
+    ':method': 'POST',
+    ':path': '/graphql/stream',
+    'content-type': 'application/json',
+    authorization: `Bearer ${key}`,
+    'last-event-id': after,
+  })
+  stream.setEncoding('utf8')
+  let got = ''
+  stream.on('data', (chunk: string) => (got += chunk))
+  stream.end(JSON.stringify({ query, variables: { companyId } }))
+  await expect.poll(() => [...got.matchAll(/"position":(\d+),/g)].map(([, position]) => position)).toEqual(['1', '2'])
+  const goaway = once(session, 'goaway')
+  expect(await secure.stop('SIGTERM')).toBe(0)
+  await goaway
+  expect(got).toContain('"code":"SHUTTING_DOWN"')
 })
 
 test('the page on subscriptions names every recipe, and shows lines that are in them', () => {

@@ -97,7 +97,7 @@ function defaults(dataDir: string): Record<string, string> {
 async function readyUrl(child: ChildProcess, stderr: () => string): Promise<string> {
   if (child.stdout === null) throw new Error('no standard output')
   for await (const line of createInterface(child.stdout)) {
-    const [, url] = /^ready (http:\/\/\S+)$/.exec(line) ?? []
+    const [, url] = /^ready (https?:\/\/\S+)$/.exec(line) ?? []
     if (url !== undefined) {
       child.stdout.resume()
       return url
