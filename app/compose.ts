@@ -49,7 +49,7 @@ import { createExportSweeper } from '../workers/export-sweeper.ts'
 import { createWorkers } from '../workers/create-workers.ts'
 import { type Config, keysDirectory, roles } from './config.ts'
 import { composeEdge, composeStatus, type EdgeParts } from './edge.ts'
-import { composeFederation } from './federation.ts'
+import { composeFederation, federationReadiness } from './federation.ts'
 import { createImportTarget } from './import/ledger-target.ts'
 import type { ImportTarget } from './import/run-import.ts'
 import { newWrappingKey, storedSecret, wrappingKeyBytes } from './secrets.ts'
@@ -63,9 +63,9 @@ import { addSigningMetrics } from './metrics/signing-metrics.ts'
 import { addStoreMetrics } from './metrics/store-metrics.ts'
 import {
   allReady,
+  cacheReadiness,
   dataReadiness,
   disableWebhook,
-  gatewayReadiness,
   namespaceOf,
   openRedis,
   readPage,
@@ -311,7 +311,10 @@ async function build(deps: ComposeDeps, stack: AsyncDisposableStack): Promise<Om
       limiter,
     }
     const server = await composeEdge({ config, logger, metrics, federation, parts }, stack)
-    readyChecks.push(async () => gatewayReadiness({ gateway: federation.gateway, cache }))
+    readyChecks.push(
+      async () => federationReadiness(federation),
+      async () => cacheReadiness(cache),
+    )
     const { adminApiKey } = config
     if (adminApiKey !== undefined) await ensureAdminKey({ catalog: store.catalog, adminApiKey })
     urls.push((await server.listen()).url)

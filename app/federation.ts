@@ -3,7 +3,7 @@ import type { Metrics } from '../core/metrics.ts'
 import type { SubgraphExecutor } from '../core/subgraph-executor.ts'
 import { createFederatedGateway, type FederatedGateway } from '../gateway/executor/gateway.ts'
 import { createSharing, type Sharing } from '../gateway/executor/sharing.ts'
-import type { PartHealth } from '../gateway/http/health.ts'
+import type { PartHealth, Readiness } from '../gateway/http/health.ts'
 import type { HeaderOptions } from '../gateway/transport/headers.ts'
 import { measured } from '../gateway/transport/measured.ts'
 import { createRoute, type Route } from '../gateway/transport/route.ts'
@@ -38,6 +38,10 @@ export function composeFederation(deps: {
       sharing,
       passOn,
       onRetry: () => retried({ subgraph }),
+      onState: (state) =>
+        state === 'open'
+          ? logger.warn({ subgraph }, 'a subgraph failed too often and is not asked for a while')
+          : logger.info({ subgraph }, 'a subgraph answers again'),
       ...(authorize === undefined ? {} : { authorize }),
     }),
   })
@@ -52,10 +56,16 @@ export function composeFederation(deps: {
   return { gateway, route, sharing, [Symbol.asyncDispose]: () => route[Symbol.asyncDispose]() }
 }
 
-export function supergraphHealth(gateway: FederatedGateway): PartHealth {
+/** Ready with a supergraph. Subgraphs elsewhere that are not asked just now are told: their fields are null meanwhile. */
+export function federationReadiness({ gateway, route }: Pick<Federation, 'gateway' | 'route'>): Readiness {
   const { refused, supergraphId } = gateway.health()
-  return {
+  const supergraph = {
     ok: supergraphId !== undefined,
     ...(refused === undefined ? {} : { detail: 'a newer supergraph was refused; the last good one goes on' }),
   }
+  const subgraphs = Object.entries(route.states()).map(([name, state]): [string, PartHealth] => [
+    `subgraph ${name}`,
+    state === 'closed' ? { ok: true } : { ok: false, detail: 'it failed too often and is not asked for a while' },
+  ])
+  return { ready: supergraph.ok, parts: { supergraph, ...Object.fromEntries(subgraphs) } }
 }

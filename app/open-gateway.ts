@@ -6,7 +6,7 @@ import { defaultLimits } from '../gateway/limits.ts'
 import type { Readiness } from '../gateway/http/health.ts'
 import type { Config } from './config.ts'
 import { composeEdge, composeStatus, type EdgeParts } from './edge.ts'
-import { composeFederation, supergraphHealth } from './federation.ts'
+import { composeFederation, federationReadiness } from './federation.ts'
 import { createMetricsRegistry } from './metrics/registry.ts'
 
 /**
@@ -22,12 +22,7 @@ export async function composeOpenGateway(deps: {
   await using stack = new AsyncDisposableStack()
   const metrics = createMetricsRegistry()
   const federation = stack.use(composeFederation({ config, logger, metrics }))
-  const checkReady = async (): Promise<Readiness> => {
-    const supergraph = supergraphHealth(federation.gateway)
-    const asked = Object.entries(federation.route.states())
-    const subgraphs = asked.map(([name, state]) => [`subgraph ${name}`, { ok: state === 'closed' }] as const)
-    return { ready: supergraph.ok, parts: { supergraph, ...Object.fromEntries(subgraphs) } }
-  }
+  const checkReady = async (): Promise<Readiness> => federationReadiness(federation)
   const parts: EdgeParts = {
     authenticator: openToAll,
     tickets: createTickets({ stores: [], logger }),

@@ -2,7 +2,6 @@ import { Redis } from 'ioredis'
 import type { AnswerCache } from '../cache/answer-cache.ts'
 import { settled } from '../core/settled.ts'
 import type { ChangeStream } from '../events/change-stream.ts'
-import type { FederatedGateway } from '../gateway/executor/gateway.ts'
 import type { PartHealth, Readiness } from '../gateway/http/health.ts'
 import { feedLags } from '../ledger/feed-lag.ts'
 import type { Jobs } from '../jobs/jobs.ts'
@@ -14,7 +13,6 @@ import type { Store } from '../store/store.ts'
 import type { Webhooks } from '../webhooks/webhooks.ts'
 import type { WorkersDeps } from '../workers/create-workers.ts'
 import { ownSource } from '../ledger/own-records.ts'
-import { supergraphHealth } from './federation.ts'
 
 /** Where one part's port meets another part's function. Nothing here decides anything. */
 
@@ -103,17 +101,10 @@ export async function dataReadiness({ store, changes }: { store: Store; changes:
   return { ready: answers.every(({ ok }) => ok), parts }
 }
 
-/** A gateway needs a supergraph besides. The cache it can do without. */
-export function gatewayReadiness({ gateway, cache }: { gateway: FederatedGateway; cache: AnswerCache }): Readiness {
-  const supergraph = supergraphHealth(gateway)
-  const cached = cache.healthy()
-  return {
-    ready: supergraph.ok,
-    parts: {
-      supergraph,
-      cache: { ok: cached, ...(cached ? {} : { detail: 'answers are not cached' }) },
-    },
-  }
+/** Without the cache everything answers, later. */
+export function cacheReadiness(cache: AnswerCache): Readiness {
+  const ok = cache.healthy()
+  return { ready: true, parts: { cache: { ok, ...(ok ? {} : { detail: 'answers are not cached' }) } } }
 }
 
 /** Without queues nothing is lost: what follows from changes waits in the feed. */

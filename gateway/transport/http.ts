@@ -36,6 +36,8 @@ export interface HttpExecutorOptions extends HeaderOptions {
   readonly sharing?: Sharing
   /** Told of every further attempt. */
   readonly onRetry?: () => void
+  /** Told when it is left alone (`open`), and when it answers again. */
+  readonly onState?: (state: 'open' | 'closed') => void
 }
 
 export interface HttpExecutor extends AsyncDisposable {
@@ -68,8 +70,13 @@ export function createHttpExecutor(options: HttpExecutorOptions): HttpExecutor {
   )
   const subscribe = createSubscriber({ url: options.subscriptionUrl ?? options.url, subgraph, headersOf })
   let open = false
-  breaker.onBreak(() => void (open = true))
-  breaker.onReset(() => void (open = false))
+  const becomes = (state: 'open' | 'closed'): void => {
+    const changed = open !== (state === 'open')
+    open = state === 'open'
+    if (changed) options.onState?.(state)
+  }
+  breaker.onBreak(() => becomes('open'))
+  breaker.onReset(() => becomes('closed'))
   let underWay = 0
 
   async function post(

@@ -142,6 +142,7 @@ describe('asking a subgraph over HTTP', () => {
 
   test('a subgraph that keeps failing is left alone for a while', async () => {
     let asked = 0
+    const told: string[] = []
     await withExecutor(
       (incoming) => {
         asked += 1
@@ -153,8 +154,9 @@ describe('asking a subgraph over HTTP', () => {
         const before = asked
         expect(await ask().catch(codeOf)).toBe('SUBGRAPH_UNAVAILABLE')
         expect(asked).toBe(before)
+        expect(told).toEqual(['open'])
       },
-      { retries: 0 },
+      { retries: 0, onState: (state) => told.push(state) },
     )
   })
 
