@@ -141,7 +141,7 @@ async function startPeer(name: string, folder: string, port: number, args: strin
       () => false,
     )
     if (answered) break
-    if (attempt > 60 || child.exitCode !== null) {
+    if (attempt > 300 || child.exitCode !== null) {
       child.kill('SIGKILL')
       return undefined
     }
