@@ -1,6 +1,7 @@
 import { isUtf8 } from 'node:buffer'
 import { AppError, type ErrorCode } from '../errors.ts'
 import { numberPrecision, numberSurvives } from './number.ts'
+import { parseNames } from './parse-names.ts'
 import { formatPath } from './path.ts'
 
 export interface ScanLimits {
@@ -24,6 +25,10 @@ export const payloadLimits: ScanLimits = { maxBytes: 16 * 1024 * 1024, maxDepth:
  * @throws AppError PAYLOAD_TOO_LARGE or JSON_*, with the place in `details.path` and `details.offset` (bytes)
  */
 export function scanJson(bytes: Uint8Array, limits: ScanLimits = payloadLimits): void {
+  scanned(bytes, limits)
+}
+
+function scanned(bytes: Uint8Array, limits: ScanLimits): Scanner {
   if (bytes.length > limits.maxBytes) {
     throw new AppError('PAYLOAD_TOO_LARGE', `The JSON text is larger than the limit of ${limits.maxBytes} bytes.`, {
       details: { path: '$', limitBytes: limits.maxBytes },
@@ -33,7 +38,9 @@ export function scanJson(bytes: Uint8Array, limits: ScanLimits = payloadLimits):
     throw failure('JSON_BYTE_ORDER_MARK', 'JSON text starts without a byte order mark', '$', 0)
   }
   if (!isUtf8(bytes)) throw failure('JSON_INVALID_UTF8', 'The text is not valid UTF-8', '$', 0)
-  new Scanner(asBuffer(bytes), limits.maxDepth).scan()
+  const scanner = new Scanner(asBuffer(bytes), limits.maxDepth)
+  scanner.scan()
+  return scanner
 }
 
 /** The same for text; lone surrogates written out as such are found like escaped ones. */
@@ -44,8 +51,9 @@ export function scanJsonText(text: string, limits: ScanLimits = payloadLimits): 
 
 /** Scans, then parses. @throws as `scanJson` */
 export function parseJson(bytes: Uint8Array, limits: ScanLimits = payloadLimits): unknown {
-  scanJson(bytes, limits)
-  return JSON.parse(asBuffer(bytes).toString('utf8'))
+  const { hasEscapedName } = scanned(bytes, limits)
+  const text = asBuffer(bytes).toString('utf8')
+  return hasEscapedName ? parseNames(text) : JSON.parse(text)
 }
 
 /** One that stands behind a backslash stays: what it makes is no escape, and escaping it would make one. */
@@ -79,6 +87,8 @@ const safeDigits = 15
 const keyFields = 3
 
 class Scanner {
+  /** Whether any object has a name with an escape in it; known after `scan`. */
+  hasEscapedName = false
   readonly #text: Buffer
   readonly #maxDepth: number
   #depth = 0
@@ -183,7 +193,10 @@ class Scanner {
       this.#inKey = true
       end = this.#string(at) - 1
       this.#inKey = false
-      if (this.#escaped) hash = hashOf(Buffer.from(this.#decode(start, end)))
+      if (this.#escaped) {
+        this.hasEscapedName = true
+        hash = hashOf(Buffer.from(this.#decode(start, end)))
+      }
     }
     this.#addKey(hash, start, end)
     const atColon = skipSpace(text, end + 1)

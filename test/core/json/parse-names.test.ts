@@ -1,0 +1,24 @@
+import { expect, test } from 'vitest'
+import { parseJson } from '../../../core/json/scan.ts'
+
+const bytes = (text: string): Buffer => Buffer.from(text)
+
+test('a name with an escape is read as it is, whatever names came before it in its place', () => {
+  expect(Object.keys(parseJson(bytes('{"id":1,"\\\\":2}')) as object)).toEqual(['id', '\\'])
+  for (const name of ['\n', '\t', '"', '\u0001', '\\n', 'ä\n', '\\\\']) {
+    const text = JSON.stringify({ id: 1, [name]: 2 })
+    expect(Object.keys(parseJson(bytes(text)) as object)).toEqual(['id', name])
+  }
+})
+
+test('beside such a name everything else is read as JSON says', () => {
+  const text =
+    ' { "a\\nb" : [ ] , "x":[1,-2.5e3 ,true,null,"q\\"]}",{ } ],"o":{"__proto__":{"y":1},"\\u0061":"\\u00e4"} } '
+  const parsed = parseJson(bytes(text)) as Record<string, Record<string, unknown>>
+  expect(parsed).toEqual({ 'a\nb': [], x: [1, -2500, true, null, 'q"]}', {}], o: parsed['o'] })
+  expect(Object.entries(parsed['o'] ?? {})).toEqual([
+    ['__proto__', { y: 1 }],
+    ['a', 'ä'],
+  ])
+  expect(Object.getPrototypeOf(parsed['o'])).toBe(Object.prototype)
+})
