@@ -42,7 +42,7 @@ export async function startProduct(env: Record<string, string>): Promise<Product
     await exited
   }
 
-  /** A start may fail while its servers are being killed, too. */
+  /** A start may fail while its servers are being killed, or for a machine that is too busy to answer in time. */
   async function relaunch(): Promise<void> {
     for (let attempt = 0; ; attempt += 1) {
       try {
@@ -54,7 +54,7 @@ export async function startProduct(env: Record<string, string>): Promise<Product
     }
   }
 
-  await launch()
+  await relaunch()
   return {
     get url() {
       return url
