@@ -1,5 +1,6 @@
 import { AppError } from '../errors.ts'
 import { canonicalPayload } from './canonical.ts'
+import { parseNames } from './parse-names.ts'
 import { payloadLimits, scanJsonText, type ScanLimits } from './scan.ts'
 
 /**
@@ -10,7 +11,8 @@ import { payloadLimits, scanJsonText, type ScanLimits } from './scan.ts'
 export function checkCanonical(text: string, limits: ScanLimits = payloadLimits): void {
   if (text.length * 3 <= limits.maxBytes && isEvidentlyCanonical(text, limits.maxDepth)) return
   scanJsonText(text, limits)
-  if (canonicalPayload(JSON.parse(text), limits) !== text) {
+  const value: unknown = text.includes('\\') ? parseNames(text) : JSON.parse(text)
+  if (canonicalPayload(value, limits) !== text) {
     throw new AppError('JSON_SYNTAX', 'The JSON text is not the canonical one (RFC 8785).', { details: { path: '$' } })
   }
 }

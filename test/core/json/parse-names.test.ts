@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { checkCanonical } from '../../../core/json/canonical-check.ts'
 import { parseJson } from '../../../core/json/scan.ts'
 
 const bytes = (text: string): Buffer => Buffer.from(text)
@@ -8,6 +9,8 @@ test('a name with an escape is read as it is, whatever names came before it in i
   for (const name of ['\n', '\t', '"', '\u0001', '\\n', 'ä\n', '\\\\']) {
     const text = JSON.stringify({ id: 1, [name]: 2 })
     expect(Object.keys(parseJson(bytes(text)) as object)).toEqual(['id', name])
+    const canonical = name < 'id' ? JSON.stringify({ [name]: 2, id: 1 }) : text
+    expect(() => checkCanonical(canonical)).not.toThrow()
   }
 })
 
