@@ -1,3 +1,4 @@
+import { parseJsonText } from '../core/json/parse-names.ts'
 import type { ExecutionResult, FormattedExecutionResult } from 'graphql'
 import { AnswerData, stringifyResult } from './executor/answer.ts'
 import { isLarge, piecesOf } from './large-answers.ts'
@@ -11,7 +12,7 @@ export class KeptText {
   }
 
   toJSON(): unknown {
-    return JSON.parse(this.text)
+    return parseJsonText(this.text)
   }
 }
 

@@ -1,6 +1,7 @@
 import { isAppError } from '../core/errors.ts'
 import { canonicalPayload } from '../core/json/canonical.ts'
 import type { CompanyId } from '../core/ids.ts'
+import { parseJsonText } from '../core/json/parse-names.ts'
 import type { Store, StoreScope } from '../store/store.ts'
 import { commitment, headerText, leafOf, originOf, textHash, zeroHash, type RecordHeader } from './entry.ts'
 import { unpack } from './pack.ts'
@@ -249,7 +250,7 @@ const headerFields = new Set<keyof RecordHeader>([
 
 function parseHeader(text: string): RecordHeader | null {
   try {
-    const header = JSON.parse(text) as RecordHeader
+    const header = parseJsonText(text) as RecordHeader
     const known = Object.keys(header).every((field) => headerFields.has(field as keyof RecordHeader))
     return known && headerText(header) === text ? header : null
   } catch {
@@ -259,7 +260,7 @@ function parseHeader(text: string): RecordHeader | null {
 
 function isCanonical(text: string): boolean {
   try {
-    return canonicalPayload(JSON.parse(text), { maxBytes: Number.MAX_SAFE_INTEGER, maxDepth: 64 }) === text
+    return canonicalPayload(parseJsonText(text), { maxBytes: Number.MAX_SAFE_INTEGER, maxDepth: 64 }) === text
   } catch {
     return false
   }

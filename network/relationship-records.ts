@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import type { CompanyId } from '../core/ids.ts'
 import type { JsonObject } from '../core/json/canonical.ts'
+import { parseJsonText } from '../core/json/parse-names.ts'
 import type { NewRecord } from '../ledger/ledger.ts'
 import { ownSource } from '../ledger/own-records.ts'
 import { parseRelationshipId, partnerOf, type RelationshipId, type RelationshipParts } from './relationship.ts'
@@ -67,7 +68,7 @@ function dataOf(id: RelationshipId, { action, clock, at, terms, rating }: Placed
     action,
     clock,
     at,
-    ...(terms === null ? {} : { terms: JSON.parse(terms) as JsonObject }),
+    ...(terms === null ? {} : { terms: parseJsonText(terms) as JsonObject }),
     ...(rating === null ? {} : { rating }),
   }
 }
@@ -91,7 +92,7 @@ export type Told =
 /** Null: not a record of a relationship of this company, or erased. */
 export function readTold(companyId: CompanyId, recordKind: string, data: string | null): Told | null {
   if (data === null) return null
-  const json: unknown = JSON.parse(data)
+  const json: unknown = parseJsonText(data)
   if (recordKind === acknowledgedKind) {
     const { relationship, clock, origin, position, leaf } = acknowledgedData.parse(json)
     return { kind: 'acknowledged', parts: parseRelationshipId(relationship), clock, of: { origin, position, leaf } }

@@ -1,6 +1,6 @@
 import { AppError } from '../errors.ts'
 import { canonicalPayload } from './canonical.ts'
-import { parseNames } from './parse-names.ts'
+import { parseJsonText } from './parse-names.ts'
 import { payloadLimits, scanJsonText, type ScanLimits } from './scan.ts'
 
 /**
@@ -11,7 +11,7 @@ import { payloadLimits, scanJsonText, type ScanLimits } from './scan.ts'
 export function checkCanonical(text: string, limits: ScanLimits = payloadLimits): void {
   if (text.length * 3 <= limits.maxBytes && isEvidentlyCanonical(text, limits.maxDepth)) return
   scanJsonText(text, limits)
-  const value: unknown = text.includes('\\') ? parseNames(text) : JSON.parse(text)
+  const value = parseJsonText(text)
   if (canonicalPayload(value, limits) !== text) {
     throw new AppError('JSON_SYNTAX', 'The JSON text is not the canonical one (RFC 8785).', { details: { path: '$' } })
   }

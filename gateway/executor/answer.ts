@@ -2,6 +2,7 @@
  * An answer's data on its way through Apollo Server. It is written to text once, however many clients it goes to:
  * queries that share an answer share its text.
  */
+import { parseJsonText } from '../../core/json/parse-names.ts'
 import type { ExecutionResult, FormattedExecutionResult } from 'graphql'
 import type { JsonObject } from './json.ts'
 
@@ -55,7 +56,7 @@ export class SlicedData extends AnswerData {
 
   /** Parsed anew, in one go: for those who have to look at it. */
   override get value(): JsonObject {
-    return JSON.parse(this.text) as JsonObject
+    return parseJsonText(this.text) as JsonObject
   }
 
   override toJSON(): JsonObject {

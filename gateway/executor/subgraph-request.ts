@@ -3,6 +3,7 @@
  * as text; each is made only when asked for.
  */
 import type { DocumentNode } from 'graphql'
+import { parseJsonText } from '../../core/json/parse-names.ts'
 import type { RequestContext } from '../../core/request.ts'
 import type { SubgraphRequest } from '../../core/subgraph-executor.ts'
 import type { BatchedOperations } from './batched-operation.ts'
@@ -84,7 +85,7 @@ export function joinedRequest(
     query: batch?.query ?? first.fetch.query,
     operationName: batch === undefined ? first.fetch.operationName : undefined,
     document: batch?.document ?? first.fetch.document,
-    variables: () => ({ ...variables, ...(JSON.parse(`{${texts}}`) as JsonObject) }),
+    variables: () => ({ ...variables, ...(parseJsonText(`{${texts}}`) as JsonObject) }),
     body: () => `${batch?.bodyHead ?? first.fetch.bodyHead}${texts}${following(variables)}}}`,
   })
 }

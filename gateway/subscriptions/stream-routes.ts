@@ -3,6 +3,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Tickets } from '../../access/tickets.ts'
 import { unauthenticated } from '../../access/rights.ts'
 import { AppError, isAppError } from '../../core/errors.ts'
+import { parseJsonText } from '../../core/json/parse-names.ts'
 import type { Principal } from '../../core/request.ts'
 import type { Admission } from '../admission.ts'
 import { positionHeader } from '../apollo.ts'
@@ -204,7 +205,7 @@ function operationOf(request: FastifyRequest, limits: GatewayLimits): OperationR
   return parseOperation({
     query,
     ...(textOf(operationName) === undefined ? {} : { operationName }),
-    ...(typeof variables === 'string' && variables !== '' ? { variables: JSON.parse(variables) as unknown } : {}),
+    ...(typeof variables === 'string' && variables !== '' ? { variables: parseJsonText(variables) } : {}),
   })
 }
 

@@ -6,6 +6,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { circuitBreaker, handleWhen, isBrokenCircuitError, SamplingBreaker } from 'cockatiel'
 import type { ExecutionResult } from 'graphql'
 import { AppError, isAppError } from '../../core/errors.ts'
+import { parseJsonText } from '../../core/json/parse-names.ts'
 import type { RequestContext } from '../../core/request.ts'
 import type { SubgraphExecutor, SubgraphRequest } from '../../core/subgraph-executor.ts'
 import type { Sharing } from '../executor/sharing.ts'
@@ -122,7 +123,7 @@ export function createHttpExecutor(options: HttpExecutorOptions): HttpExecutor {
 
   async function parsed(text: string, signal: AbortSignal): Promise<unknown> {
     try {
-      return text.length > parseMax ? await parseInTurns(text, signal) : JSON.parse(text)
+      return text.length > parseMax ? await parseInTurns(text, signal) : parseJsonText(text)
     } catch (error) {
       throw error instanceof SyntaxError ? unavailable(subgraph, error) : error
     }

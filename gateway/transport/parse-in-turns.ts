@@ -3,6 +3,7 @@
  * lists and objects, and the parts are parsed as usual, with everybody else's turn in between. What comes out is the same.
  * A single member that is long in itself is cut again; a long string is not.
  */
+import { parseJsonText } from '../../core/json/parse-names.ts'
 import { createTurns } from '../../core/turns.ts'
 import { setOwn, type JsonObject } from '../executor/json.ts'
 
@@ -24,13 +25,13 @@ export async function parseInTurns(text: string, signal: AbortSignal, partCharac
   async function value(start: number, end: number): Promise<unknown> {
     if (end - start <= partCharacters) {
       if (turns.isDue()) await turns.next()
-      return JSON.parse(text.slice(start, end))
+      return parseJsonText(text.slice(start, end))
     }
     const from = skipSpace(text, start)
     const to = skipSpaceBack(text, end)
     if (text[from] === '[' && text[to - 1] === ']') return list(from + 1, to - 1)
     if (text[from] === '{' && text[to - 1] === '}') return object(from + 1, to - 1)
-    return JSON.parse(text.slice(from, to))
+    return parseJsonText(text.slice(from, to))
   }
 
   async function list(start: number, end: number): Promise<unknown[]> {
@@ -112,7 +113,7 @@ export async function parseInTurns(text: string, signal: AbortSignal, partCharac
 
 function append(items: unknown[], members: string): void {
   if (skipSpace(members, 0) === members.length) throw new SyntaxError('A list has a comma and nothing behind it')
-  const parsed = JSON.parse(`[${members}]`) as unknown[]
+  const parsed = parseJsonText(`[${members}]`) as unknown[]
   for (const item of parsed) items.push(item)
 }
 

@@ -1,6 +1,7 @@
 import { Ajv, type ErrorObject, type ValidateFunction } from 'ajv'
 import { Ajv2020 } from 'ajv/dist/2020.js'
 import { AppError } from '../../core/errors.ts'
+import { parseJsonText } from '../../core/json/parse-names.ts'
 import { formatPath } from '../../core/json/path.ts'
 
 const maxSchemaBytes = 64 * 1024
@@ -21,7 +22,7 @@ export function compileSchema(text: string): ValidateFunction {
   if (Buffer.byteLength(text) > maxSchemaBytes) {
     throw new AppError('PAYLOAD_TOO_LARGE', `A schema has at most ${maxSchemaBytes} bytes.`)
   }
-  const schema = JSON.parse(text) as Record<string, unknown>
+  const schema = parseJsonText(text) as Record<string, unknown>
   refuseSlowPatterns(schema)
   const draft7 = typeof schema['$schema'] === 'string' && schema['$schema'].includes('draft-07')
   try {

@@ -2,6 +2,7 @@ import type { ValidateFunction } from 'ajv'
 import { LRUCache } from 'lru-cache'
 import { AppError, isAppError } from '../../core/errors.ts'
 import type { CompanyId } from '../../core/ids.ts'
+import { parseJsonText } from '../../core/json/parse-names.ts'
 import type { ShardSql } from '../../store/store.ts'
 import type { PreparedItem } from '../prepare.ts'
 import { compileSchema, validate } from './compile.ts'
@@ -36,7 +37,7 @@ export function createSchemaCache(maxCompanies = 1000): SchemaCache {
         const schema = byKind.get(record.kind)
         if (schema === undefined) continue
         try {
-          validate(schema.check, JSON.parse(record.data), record.kind, schema.version)
+          validate(schema.check, parseJsonText(record.data), record.kind, schema.version)
         } catch (error) {
           if (!isAppError(error, 'SCHEMA_VIOLATION')) throw error
           const path = `$.records[${index}].data${String(error.details['path']).slice(1)}`

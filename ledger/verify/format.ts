@@ -1,4 +1,5 @@
 import { isAppError } from '../../core/errors.ts'
+import { parseJsonText } from '../../core/json/parse-names.ts'
 import { scanJsonText } from '../../core/json/scan.ts'
 
 /** A line or a field that is not as the format has it. The message says what. */
@@ -136,7 +137,7 @@ function readRecord(line: string): BundleRecord {
 function parseLine(line: string, fields: readonly string[]): Record<string, unknown> {
   let value: unknown
   try {
-    value = JSON.parse(line)
+    value = parseJsonText(line)
   } catch {
     throw new FormatError('it is not JSON')
   }

@@ -1,5 +1,6 @@
 import { isAppError } from '../../core/errors.ts'
 import { checkCanonical } from '../../core/json/canonical-check.ts'
+import { parseJsonText } from '../../core/json/parse-names.ts'
 import { FormatError } from './format.ts'
 
 export interface RecordHeader {
@@ -34,7 +35,7 @@ export function parseRecordHeader(text: string): RecordHeader {
 
 function parseAnyHeader(text: string): RecordHeader {
   checkPayload(text, 'header')
-  const header = JSON.parse(text) as Record<string, unknown>
+  const header = parseJsonText(text) as Record<string, unknown>
   let found = 0
   for (const name of Object.keys(header)) {
     const value = header[name]

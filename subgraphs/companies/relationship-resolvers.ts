@@ -1,6 +1,7 @@
 import { authorize } from '../../access/rights.ts'
 import { AppError } from '../../core/errors.ts'
 import { type CompanyId, parseCompanyId, recordId } from '../../core/ids.ts'
+import { parseJsonText } from '../../core/json/parse-names.ts'
 import { countersignaturesOf } from '../../network/countersignatures.ts'
 import { pageSize } from '../../core/page-size.ts'
 import { readNeighbourhood } from '../../network/neighbourhood.ts'
@@ -143,7 +144,7 @@ export function createRelationshipResolvers(deps: {
         invitedBy: ({ invitedBy }, _, { loaders }) => loaders.get(companyById).load(parseCompanyId(invitedBy)),
         suspendedBy: ({ suspendedBy }, _, { loaders }) =>
           suspendedBy === null ? null : loaders.get(companyById).load(parseCompanyId(suspendedBy)),
-        terms: ({ terms }) => (terms === null ? null : (JSON.parse(terms) as unknown)),
+        terms: ({ terms }) => (terms === null ? null : parseJsonText(terms)),
         countersignatures: async ({ id, buyer, seller, kind }, _, { loaders }) => {
           const records = loaders.get(relationshipRecords)
           const [atBuyer, atSeller] = await Promise.all([

@@ -1,5 +1,6 @@
 import { authorize } from '../../access/rights.ts'
 import { AppError } from '../../core/errors.ts'
+import { parseJsonText } from '../../core/json/parse-names.ts'
 import { pageSize } from '../../core/page-size.ts'
 import { parseCompanyId } from '../../core/ids.ts'
 import type { JsonObject } from '../../core/json/canonical.ts'
@@ -121,7 +122,7 @@ export function createProvingResolvers({
       private: async (record, _, { principal, loaders }) => {
         authorize(principal, 'private.read', record.companyId)
         const part = await loaders.get(privatePart).load(record)
-        return part === null ? null : { subject: part.subject, data: JSON.parse(part.data) as unknown }
+        return part === null ? null : { subject: part.subject, data: parseJsonText(part.data) }
       },
       proof: (record, _, { loaders }) => loaders.get(recordProof).load(record),
     },
@@ -129,7 +130,7 @@ export function createProvingResolvers({
 }
 
 function parsed({ kind, version, schema }: { kind: string; version: number; schema: string }) {
-  return { kind, version, schema: JSON.parse(schema) as unknown }
+  return { kind, version, schema: parseJsonText(schema) }
 }
 
 function jsonObject(value: unknown, path: string): JsonObject {

@@ -1,5 +1,6 @@
 import { authorize } from '../../access/rights.ts'
 import { AppError, listTooLong } from '../../core/errors.ts'
+import { parseJsonText } from '../../core/json/parse-names.ts'
 import { pageSize } from '../../core/page-size.ts'
 import { type CompanyId, parseCompanyId, parseRecordId } from '../../core/ids.ts'
 import type { JsonObject } from '../../core/json/canonical.ts'
@@ -146,7 +147,7 @@ export function createRecordsResolvers(deps: {
     Record: {
       ...proving.Record,
       __resolveReference: (reference, context) => loadRecord(String(reference['id']), context),
-      data: ({ data }) => (data === null ? null : (JSON.parse(data) as unknown)),
+      data: ({ data }) => (data === null ? null : parseJsonText(data)),
       leaf: ({ leaf }) => leaf.toString('base64'),
       previousLeaf: ({ previousLeaf }) => previousLeaf.toString('base64'),
       company: ({ companyId }) => ({ id: companyId }),

@@ -1,5 +1,7 @@
+import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { checkCanonical } from '../../../core/json/canonical-check.ts'
+import { parseJsonText } from '../../../core/json/parse-names.ts'
 import { parseJson } from '../../../core/json/scan.ts'
 
 const bytes = (text: string): Buffer => Buffer.from(text)
@@ -24,4 +26,21 @@ test('beside such a name everything else is read as JSON says', () => {
     ['a', 'ä'],
   ])
   expect(Object.getPrototypeOf(parsed['o'])).toBe(Object.prototype)
+})
+
+test('texts in which others chose the names come back as they went, and what is not JSON is refused', () => {
+  const awkward = fc.stringMatching(/^[\\"\n\ta:,{}[\] ]{0,4}$/)
+  const name = fc.oneof(awkward, fc.string())
+  const { value } = fc.letrec((tie) => ({
+    value: fc.oneof({ maxDepth: 4 }, fc.boolean(), fc.integer(), name, fc.array(tie('value')), tie('object')),
+    object: fc.dictionary(name, tie('value'), { noNullPrototype: true }),
+  }))
+  fc.assert(
+    fc.property(value, fc.constantFrom(0, 2), (given, indent) => {
+      expect(JSON.stringify(parseJsonText(JSON.stringify(given, null, indent)))).toBe(JSON.stringify(given))
+    }),
+    { numRuns: 500 },
+  )
+  for (const text of ['', '{"a\\n":', '{"a\\', '"\\', '{"a\\n":1}}'])
+    expect(() => parseJsonText(text)).toThrow(SyntaxError)
 })
