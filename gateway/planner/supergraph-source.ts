@@ -3,7 +3,7 @@
  * good supergraph, the gateway decides, and a bad one changes nothing.
  */
 import { watch } from 'node:fs'
-import { readFile } from 'node:fs/promises'
+import { readFile, stat } from 'node:fs/promises'
 import { basename, dirname } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { request } from 'undici'
@@ -20,35 +20,65 @@ export function textSource(sdl: string): SupergraphSource {
   return { description: 'text', start: () => Promise.resolve({ sdl, stop: () => Promise.resolve() }) }
 }
 
-export function fileSource(path: string, options: { watch: boolean; logger: Logger }): SupergraphSource {
+export interface FileOptions {
+  readonly watch: boolean
+  readonly logger: Logger
+  /** How often a watched file is looked at where no event tells of it. Default 2 s. */
+  readonly lookAgainMs?: number
+}
+
+/**
+ * A file, followed by the events of its folder, since editors and deployments replace the file instead of writing into it.
+ * No event names it where it is a link to what is replaced (as in a volume of Kubernetes) or mounted alone into a
+ * container: so it is looked at from time to time, too.
+ */
+export function fileSource(path: string, options: FileOptions): SupergraphSource {
   return {
     description: `file ${basename(path)}`,
     async start(onChange) {
+      let seen = await stateOf(path)
       const sdl = await readFile(path, 'utf8')
       if (!options.watch) return { sdl, stop: () => Promise.resolve() }
+      let last = sdl
       let reading = Promise.resolve()
-      // The folder is watched, since editors and deployments replace the file instead of writing into it.
+      async function read(): Promise<void> {
+        try {
+          const text = await readFile(path, 'utf8')
+          // A file seen empty is one being written: the end of writing is another event.
+          if (text.trim() === '' || text === last) return
+          last = text
+          onChange(text)
+        } catch (error) {
+          options.logger.warn({ error }, 'The supergraph file could not be read; the last one goes on.')
+        }
+      }
       const watcher = watch(dirname(path), (_event, name) => {
-        if (name !== basename(path)) return
-        reading = reading.then(async () => {
-          try {
-            const text = await readFile(path, 'utf8')
-            // A file seen empty is one being written: the end of writing is another event.
-            if (text.trim() !== '') onChange(text)
-          } catch (error) {
-            options.logger.warn({ error }, 'The supergraph file could not be read; the last one goes on.')
-          }
-        })
+        if (name === basename(path)) reading = reading.then(read)
       })
+      const timer = setInterval(() => {
+        reading = reading.then(async () => {
+          const state = await stateOf(path)
+          if (state === seen) return
+          seen = state
+          if (state !== undefined) await read()
+        })
+      }, options.lookAgainMs ?? 2_000)
       return {
         sdl,
         async stop() {
           watcher.close()
+          clearInterval(timer)
           await reading
         },
       }
     },
   }
+}
+
+/** What differs once the file, or what it links to, is another; `undefined` while there is none. */
+async function stateOf(path: string): Promise<string | undefined> {
+  const found = await stat(path, { bigint: true }).catch(() => undefined)
+  return found && [found.dev, found.ino, found.size, found.mtimeNs].join()
 }
 
 export interface PolledUrl {

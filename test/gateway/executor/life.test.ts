@@ -1,6 +1,6 @@
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { ApolloServer } from '@apollo/server'
@@ -126,6 +126,27 @@ describe('where a supergraph comes from', () => {
     await writeFile(join(folder, 'next'), 'two')
     await rename(join(folder, 'next'), path)
     await vi.waitFor(() => expect(seen.at(-1)).toBe('two'))
+    await source.stop()
+    await rm(folder, { recursive: true })
+  })
+
+  test('a file that links to one in a folder that is replaced, as volumes of Kubernetes do, is followed', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'supergraph-'))
+    const path = join(folder, 'supergraph.graphql')
+    for (const text of ['one', 'two']) {
+      await mkdir(join(folder, text))
+      await writeFile(join(folder, text, 'supergraph.graphql'), text)
+    }
+    await symlink('one', join(folder, 'data'))
+    await symlink('data/supergraph.graphql', path)
+    const seen: string[] = []
+    const source = await fileSource(path, { watch: true, logger: silentLogger, lookAgainMs: 10 }).start((sdl) =>
+      seen.push(sdl),
+    )
+    expect(source.sdl).toBe('one')
+    await symlink('two', join(folder, 'next'))
+    await rename(join(folder, 'next'), join(folder, 'data'))
+    await vi.waitFor(() => expect(seen).toEqual(['two']))
     await source.stop()
     await rm(folder, { recursive: true })
   })
