@@ -1,4 +1,5 @@
 import type { Logger } from '../core/log.ts'
+import { untilCatalogAnswers } from '../core/patience.ts'
 import type { ShardConfig } from '../store/shard-config.ts'
 import { type Config, roles } from './config.ts'
 import { startEmbeddedPostgres } from './embedded/postgres.ts'
@@ -54,7 +55,7 @@ export async function openServers(deps: {
   const redisUrl = redis.kind === 'redis' ? redis.url : undefined
   const jobsUrl =
     redisUrl === undefined && postgres.jobsUrl === undefined
-      ? await ensureJobsDatabase(postgres.catalogUrl)
+      ? await untilCatalogAnswers(() => ensureJobsDatabase(postgres.catalogUrl), { logger })
       : postgres.jobsUrl
   const info: RunInfo = {
     roles: [...config.roles],

@@ -3,6 +3,7 @@ import { systemClock, type Clock } from '../core/clock.ts'
 import { AppError, isAppError } from '../core/errors.ts'
 import type { CompanyId, ShardId } from '../core/ids.ts'
 import type { Logger } from '../core/log.ts'
+import { untilCatalogAnswers } from '../core/patience.ts'
 import { parseLsn } from '../core/position.ts'
 import { initializeDirectory, loadDirectory, loadEpoch, locate, type Directory } from './directory.ts'
 import { migrateDatabase } from './migrate.ts'
@@ -31,6 +32,8 @@ export interface StoreDeps {
   readonly replicas?: ReplicaOptions
   /** How often the catalog is asked whether the directory changed; `refresh` asks at once. */
   readonly directoryPollMs?: number
+  /** How long a start waits for the catalog. */
+  readonly catalogPatienceMs?: number
   readonly logger: Logger
   readonly clock?: Clock
 }
@@ -67,13 +70,16 @@ export async function createStore(deps: StoreDeps): Promise<Store> {
   const unscoped = (pool: Pool): ShardSql => pooledSql({ pool, guard: forever, onStatement() {} })
   const catalog = unscoped(catalogPool)
 
-  await migrateDatabase({ url: deps.catalogUrl, kind: 'catalog', server: 'catalog', logger })
-  await initializeDirectory(
-    catalog,
-    { deployment: deps.deployment, placement: deps.placement, shards: deps.shards },
-    defaultPlacement,
-  )
-  let directory: Directory = await loadDirectory(catalog)
+  const openDirectory = async (): Promise<Directory> => {
+    await migrateDatabase({ url: deps.catalogUrl, kind: 'catalog', server: 'catalog', logger })
+    await initializeDirectory(
+      catalog,
+      { deployment: deps.deployment, placement: deps.placement, shards: deps.shards },
+      defaultPlacement,
+    )
+    return loadDirectory(catalog)
+  }
+  let directory = await untilCatalogAnswers(openDirectory, { logger, patienceMs: deps.catalogPatienceMs })
 
   const servers = new Map(
     deps.shards.map((config) => [

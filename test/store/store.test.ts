@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { isAppError } from '../../core/errors.ts'
 import { parseCompanyId, parseShardId, type CompanyId, type ShardId } from '../../core/ids.ts'
+import { silentLogger } from '../../core/log.ts'
 import { parseLsn } from '../../core/position.ts'
 import type { Store } from '../../store/store.ts'
 import { acquireShards } from '../support/postgres.ts'
@@ -205,7 +206,22 @@ describe('starting', () => {
     const company = parseCompanyId('acme')
     await store.transact(company, (tx) => store.claim(tx, company))
     expect(await codeOf(store.refresh())).toBe('CATALOG_UNAVAILABLE')
-    expect(await codeOf(openStore({ ...own, catalogUrl: proxy.url }))).toBe('CATALOG_UNAVAILABLE')
+    const starting = openStore({ ...own, catalogUrl: proxy.url }, { catalogPatienceMs: 0 })
+    expect(await codeOf(starting)).toBe('CATALOG_UNAVAILABLE')
+  })
+
+  test('a start waits for a catalog that comes a little later', async () => {
+    const own = await acquireShards({ count: 1 })
+    onTestFinished(() => own[Symbol.asyncDispose]())
+    await using proxy = await startTcpProxy(own.catalogUrl)
+    await proxy.cut()
+    const refused = Promise.withResolvers<void>()
+    const logger = { ...silentLogger, warn: () => refused.resolve() }
+    const starting = openStore({ ...own, catalogUrl: proxy.url }, { logger, catalogPatienceMs: 60_000 })
+    await refused.promise
+    await proxy.resume()
+    await using store = await starting
+    expect(store.shards).toHaveLength(1)
   })
 
   test('a catalog that is silent holds up nothing but itself, and is heard again when it speaks', async () => {
