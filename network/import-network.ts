@@ -39,6 +39,7 @@ export interface NetworkImportOptions {
   /** Data lines to leave out, because an earlier run got that far. */
   readonly skip?: number
   readonly windowLines?: number
+  /** Heeded between transactions. */
   readonly signal?: AbortSignal
 }
 
@@ -73,9 +74,10 @@ export async function importNetwork(
   let inWindow = 0
 
   async function flush(): Promise<void> {
-    const { companiesCreated, created } = await writeTrades(deps, await unfinished(deps.store, window), (share) =>
-      options.onStep?.(total.lines - inWindow + Math.floor(share * inWindow)),
-    )
+    const { companiesCreated, created } = await writeTrades(deps, await unfinished(deps.store, window), (share) => {
+      options.onStep?.(total.lines - inWindow + Math.floor(share * inWindow))
+      signal?.throwIfAborted()
+    })
     total.companiesCreated += companiesCreated
     total.created += created
     window = []

@@ -104,6 +104,18 @@ test('an import that was broken off between the two sides is completed by the ne
   expect(after.edges - before.edges).toBe(60)
 })
 
+test('an import that is to stop does so within a window, and the next one completes it', async () => {
+  const lines = Array.from({ length: 60 }, (_, i) => `${700 + i},${800 + i},1,${1300000000 + i}`).join('\n')
+  const before = await counts()
+  const stop = new AbortController()
+  const stopped = importNetwork(world, linesOf(lines), { signal: stop.signal, onStep: () => stop.abort() })
+  await expect(stopped).rejects.toThrow('aborted')
+  expect((await counts()).established - before.established).toBeLessThan(60)
+  await importNetwork(world, linesOf(lines))
+  const after = await counts()
+  expect([after.established - before.established, after.received - before.received]).toEqual([60, 60])
+})
+
 test('with the lines of an earlier run skipped, only the rest is read', async () => {
   const done: number[] = []
   const steps: number[] = []
