@@ -110,7 +110,8 @@ export function applyAction(
       invitedBy: actor,
       suspendedBy: null,
       terms,
-      rating,
+      // Only the buyer's word counts, and it stays: else the seller could rate itself, or invite anew to be rid of it.
+      rating: (actor === parties.buyer ? rating : null) ?? state?.rating ?? null,
       invitedAt: at,
       activeAt: to === 'ACTIVE' ? at : null,
       endedAt: null,

@@ -21,7 +21,7 @@ import { allows, type PlacedAction, type RelationshipAction } from './relationsh
 export interface Invitation extends RelationshipParts {
   /** JSON object. */
   readonly terms?: unknown
-  /** −10 to 10. */
+  /** −10 to 10; only where the buyer invites. */
   readonly rating?: number | null | undefined
 }
 
@@ -96,6 +96,11 @@ export function createRelationshipCommands(deps: {
   return {
     async invite({ buyer, seller, kind, terms, rating }, as, by) {
       const id = relationshipId({ buyer, seller, kind })
+      if (rating != null && as !== buyer) {
+        throw new AppError('BAD_USER_INPUT', 'rating: the buyer’s word on the seller, not the seller’s own', {
+          details: { field: 'rating' },
+        })
+      }
       const text = terms == null ? null : canonicalPayload(terms, termsLimits)
       const partner = partnerOf({ buyer, seller, kind }, as)
       const found = await store.readOne(

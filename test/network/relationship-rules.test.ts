@@ -128,3 +128,19 @@ test('a suspension is lifted only by who made it, and ends with the relationship
   expect(then('resume', 'b')?.status).toBe('ACTIVE')
   expect(then('end', 'a')).toMatchObject({ status: 'ENDED', suspendedBy: null, endedAt: '1' })
 })
+
+test('a seller can neither rate itself by an invitation nor be rid of its rating by inviting anew', () => {
+  const base = { at: '1', terms: null, rating: null }
+  const bySeller: PlacedAction = { ...base, action: 'invite', actor: parties.seller, clock: 1, rating: 10 }
+  expect(foldActions(parties, [bySeller])?.rating).toBeNull()
+  const rated: PlacedAction[] = [
+    bySeller,
+    { ...base, action: 'accept', actor: parties.buyer, clock: 2 },
+    { ...base, action: 'rate', actor: parties.buyer, clock: 3, rating: -10 },
+    { ...base, action: 'end', actor: parties.seller, clock: 4 },
+  ]
+  const again: PlacedAction = { ...base, action: 'invite', actor: parties.seller, clock: 5, rating: 10 }
+  expect(foldActions(parties, [...rated, again])).toMatchObject({ status: 'INVITED', rating: -10 })
+  const byBuyer: PlacedAction = { ...again, actor: parties.buyer, rating: 3 }
+  expect(foldActions(parties, [...rated, byBuyer])?.rating).toBe(3)
+})

@@ -122,7 +122,8 @@ describe('a relationship over two shards', () => {
     ['with oneself', { seller: 'self', buyer: 'self', kind: 'supply' }, 'BAD_USER_INPUT'],
     ['with nobody', { seller: 'self', buyer: 'no-such-company', kind: 'supply' }, 'NOT_FOUND'],
     ['of a strange kind', { seller: 'self', buyer: 'other', kind: 'A~B' }, 'BAD_USER_INPUT'],
-    ['with a rating out of range', { seller: 'self', buyer: 'self-2', kind: 'supply', rating: 11 }, 'BAD_USER_INPUT'],
+    ['with a rating out of range', { seller: 'self-2', buyer: 'self', kind: 'supply', rating: 11 }, 'BAD_USER_INPUT'],
+    ['with a rating by the seller', { seller: 'self', buyer: 'self-2', kind: 'supply', rating: 5 }, 'BAD_USER_INPUT'],
     [
       'with terms that are no object',
       { seller: 'self', buyer: 'self-2', kind: 'supply', terms: [1] },
