@@ -34,6 +34,7 @@ const maxLimit = 1_000
 const maxWaitMs = 30_000
 const maxBytes = 4 * 1024 * 1024
 const pageSize = 200
+const notGivenOut = 'The cursor is not one that this feed gave out.'
 /** `N`: behind row N. `N.K`: behind the first K records of the row after it. */
 const cursorPattern = /^(0|[1-9][0-9]{0,14})(?:\.([1-9][0-9]{0,14}))?$/
 
@@ -54,6 +55,8 @@ export function createOutsideFeed(deps: {
     if (trimmed) {
       throw new AppError('CURSOR_EXPIRED', 'The feed no longer goes back that far; read the ledgers instead.')
     }
+    const [{ count: inFirst } = { count: Number.POSITIVE_INFINITY }] = rows
+    if (place.records >= inFirst) throw new AppError('INVALID_CURSOR', notGivenOut)
     for (const { feedPosition, companyId, from: first, count } of rows) {
       for (let done = place.records; done < count;) {
         signal.throwIfAborted()
@@ -114,7 +117,7 @@ const textOf = ({ row, records }: Place): string => (records === 0 ? String(row)
 
 function placeOf(text: string): Place {
   const [, row, records = '0'] = cursorPattern.exec(text) ?? []
-  if (row === undefined) throw new AppError('INVALID_CURSOR', 'The cursor is not one that this feed gave out.')
+  if (row === undefined) throw new AppError('INVALID_CURSOR', notGivenOut)
   return { row: Number(row), records: Number(records) }
 }
 

@@ -12,6 +12,7 @@ import { LRUCache } from 'lru-cache'
 import { AppError } from '../core/errors.ts'
 import { checkDocument, checkTokens } from './document-limits.ts'
 import type { GatewayLimits } from './limits.ts'
+import { validationRules } from './validation-rules.ts'
 
 /**
  * GraphQL documents that this process has seen, each checked against the limits, parsed and validated once. Bounded by the
@@ -66,7 +67,9 @@ export function createDocuments(deps: { limits: GatewayLimits }): Documents {
       const entry = look(text)
       const document = documentOf(entry)
       if (entry.validity?.schema !== schema) {
-        const errors = validate(schema, document).map((error) => withCode(error, 'GRAPHQL_VALIDATION_FAILED'))
+        const errors = validate(schema, document, validationRules).map((error) =>
+          withCode(error, 'GRAPHQL_VALIDATION_FAILED'),
+        )
         entry.validity = { schema, errors }
       }
       if (entry.validity.errors.length > 0) throw new InvalidDocument(entry.validity.errors)

@@ -149,6 +149,19 @@ describe('the feed for programs outside', () => {
     expect(seen).toEqual([...idsOf(one, 0, 450), `${two}:0`])
   })
 
+  test('refuses a cursor behind more records than its row holds, and skips nothing for it', async () => {
+    const after = await head()
+    const [one, two] = [someCompany(), someCompany()]
+    await fixture.append(one, ['a', 'b'])
+    await eventually(async () => expect(Number(await head())).toBe(Number(after) + 1))
+    await fixture.append(two, ['c'])
+    await eventually(async () => expect(Number(await head())).toBe(Number(after) + 2))
+    const { lines } = await feed.read(shard, { after: `${after}.1`, signal })
+    expect(parsed(lines).map(({ id }) => id)).toEqual([`${one}:1`, `${two}:0`])
+    expect(await codeOf(feed.read(shard, { after: `${after}.2`, signal }))).toBe('INVALID_CURSOR')
+    expect(await codeOf(feed.read(shard, { after: `${after}.5`, signal }))).toBe('INVALID_CURSOR')
+  })
+
   test('refuses cursors that it did not give out, and says when they have become too old', async () => {
     for (const after of ['', 'x', '-1', '1.0', '01', '1e3', '999999999', `${await head()}.1`]) {
       expect(await codeOf(feed.read(shard, { after, signal }))).toBe('INVALID_CURSOR')

@@ -114,6 +114,16 @@ describe('with the graphql-ws client', () => {
 
   test.each<[string, string, string]>([
     ['a document that is not valid', 'subscription { nothing }', 'GRAPHQL_VALIDATION_FAILED'],
+    [
+      'a top level field that depends on a variable',
+      'subscription ($no: Boolean!) { ticks @skip(if: $no) }',
+      'GRAPHQL_VALIDATION_FAILED',
+    ],
+    [
+      'a top level fragment that depends on a variable',
+      'subscription ($no: Boolean!) { ...Ticks @include(if: $no) } fragment Ticks on Subscription { ticks }',
+      'GRAPHQL_VALIDATION_FAILED',
+    ],
     ['a document that is none', 'subscription {', 'GRAPHQL_PARSE_FAILED'],
     ['another company’s ledger', 'subscription { recordAppended(companyId: "other") { cursor } }', 'FORBIDDEN'],
     ['a missing variable', 'subscription ($id: ID!) { recordAppended(companyId: $id) { cursor } }', 'BAD_USER_INPUT'],
