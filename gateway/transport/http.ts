@@ -3,7 +3,7 @@
  * while when it keeps failing. Subscriptions go over graphql-ws (`websocket.ts`).
  */
 import { setTimeout as delay } from 'node:timers/promises'
-import { circuitBreaker, handleWhen, isBrokenCircuitError, SamplingBreaker } from 'cockatiel'
+import { circuitBreaker, CircuitState, handleWhen, isBrokenCircuitError, SamplingBreaker } from 'cockatiel'
 import type { ExecutionResult } from 'graphql'
 import { AppError, isAppError } from '../../core/errors.ts'
 import { parseJsonText } from '../../core/json/parse-names.ts'
@@ -27,6 +27,8 @@ export interface HttpExecutorOptions extends HeaderOptions {
   readonly requestsMax?: number
   /** Longest wait for an answer; the request's own deadline may be nearer. Default 30 s. */
   readonly timeoutMs?: number
+  /** A request that got no answer for as long counts as one that failed. Default 10 s. */
+  readonly hangMs?: number
   /** Default 64 MiB. */
   readonly answerBytesMax?: number
   /** Answers of more characters than this are parsed in parts, so that nobody else waits for them. Default 1,000,000. */
@@ -56,6 +58,7 @@ interface LedgerwayExtension {
 
 export function createHttpExecutor(options: HttpExecutorOptions): HttpExecutor {
   const { subgraph, sharing, timeoutMs = 30_000, retries = 2, requestsMax = 2_000, parseMax = 1_000_000 } = options
+  const { hangMs = 10_000 } = options
   const wire = createWire({
     subgraph,
     url: options.url,
@@ -65,8 +68,10 @@ export function createHttpExecutor(options: HttpExecutorOptions): HttpExecutor {
   const headersOf = createHeaderBuilder(options)
   const isOurs = options.authorize !== undefined
   const budget = createRetryBudget({ share: 0.1, most: 10 })
+  /** The deadlines that the subgraph missed by hanging, and not because little time was left. */
+  const hung = new WeakSet<Error>()
   const breaker = circuitBreaker(
-    handleWhen((error) => isAppError(error, 'SUBGRAPH_UNAVAILABLE')),
+    handleWhen((error) => isAppError(error, 'SUBGRAPH_UNAVAILABLE') || (error instanceof Error && hung.has(error))),
     { halfOpenAfter: 2_000, breaker: new SamplingBreaker({ threshold: 0.5, duration: 5_000, minimumRps: 2 }) },
   )
   const subscribe = createSubscriber({ url: options.subscriptionUrl ?? options.url, subgraph, headersOf })
@@ -86,9 +91,13 @@ export function createHttpExecutor(options: HttpExecutorOptions): HttpExecutor {
     deadlineMs: number,
     signal: AbortSignal,
   ): Promise<string> {
-    const leftMs = Math.min(timeoutMs, deadlineMs - Date.now())
+    // A hundredth is kept for the rest: else the request's own end would take what other subgraphs gave along.
+    const leftMs = Math.min(timeoutMs, (deadlineMs - Date.now()) * 0.99)
     const sent = isOurs ? { ...headers, 'ledgerway-deadline': String(Math.max(0, Math.floor(leftMs))) } : headers
-    const answer = await wire.send({ headers: sent, body, signal, timeoutMs: leftMs })
+    const answer = await wire.send({ headers: sent, body, signal, timeoutMs: leftMs }).catch((error: unknown) => {
+      if (leftMs >= hangMs && isAppError(error, 'DEADLINE_EXCEEDED')) hung.add(error)
+      throw error
+    })
     if (!isGraphqlAnswer(answer)) throw unavailable(subgraph, new Error(`HTTP status ${answer.status}`))
     return answer.text
   }
@@ -107,6 +116,8 @@ export function createHttpExecutor(options: HttpExecutorOptions): HttpExecutor {
     try {
       for (let attempt = 0; ; attempt++) {
         try {
+          // One request finds out whether it answers again; the others would wait for that as long as it hangs.
+          if (breaker.state === CircuitState.HalfOpen) throw unavailable(subgraph)
           return await breaker.execute(() => post(body, headers, request.context.deadlineMs, signal))
         } catch (error) {
           if (isBrokenCircuitError(error)) throw unavailable(subgraph, error)

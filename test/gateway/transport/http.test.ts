@@ -140,6 +140,36 @@ describe('asking a subgraph over HTTP', () => {
     })
   })
 
+  test('a subgraph that hangs is left alone as one that fails, and only one request finds out how it is', async () => {
+    const told: string[] = []
+    let hangs = false
+    let hanging = 0
+    await withExecutor(
+      (incoming) => {
+        if (hangs) hanging += 1
+        else incoming.socket.destroy()
+      },
+      async (ask, { state }) => {
+        for (let count = 0; count < 60 && state() === 'closed'; count++) await ask().catch(codeOf)
+        hangs = true
+        const soon = (): Promise<unknown> =>
+          ask({ context: requestContext({ deadlineMs: Date.now() + 500 }) }).catch(codeOf)
+        const asking: Promise<unknown>[] = []
+        const asked = (): number => {
+          asking.push(soon())
+          return hanging
+        }
+        await expect.poll(asked, { timeout: 10_000 }).toBe(1)
+        const answers = await Promise.all([...asking, soon()])
+        expect(answers.filter((code) => code === 'DEADLINE_EXCEEDED')).toHaveLength(1)
+        expect(answers.filter((code) => code === 'SUBGRAPH_UNAVAILABLE')).toHaveLength(answers.length - 1)
+        expect(state()).toBe('open')
+        expect(told).toEqual(['open'])
+      },
+      { retries: 0, hangMs: 100, onState: (state) => told.push(state) },
+    )
+  })
+
   test('a subgraph that keeps failing is left alone for a while', async () => {
     let asked = 0
     const told: string[] = []
@@ -253,6 +283,20 @@ describe('asking a subgraph over HTTP', () => {
       { authorize: () => Promise.resolve('Bearer signed') },
     )
     expect(seen).toEqual([undefined, 'first'])
+  })
+
+  test('a subgraph has less time than its request, so that what others gave is still answered', async () => {
+    let deadline: unknown
+    await withExecutor(
+      (incoming, response) => {
+        deadline = incoming.headers['ledgerway-deadline']
+        response.end(ok)
+      },
+      (ask) => ask({ context: requestContext({ deadlineMs: Date.now() + 20_000 }) }).then(() => undefined),
+      { authorize: () => 'Bearer signed' },
+    )
+    expect(Number(deadline)).toBeGreaterThan(0)
+    expect(Number(deadline)).toBeLessThanOrEqual(19_800)
   })
 
   test('our own subgraphs learn who asks, where and until when, and tell what they did', async () => {
