@@ -13,7 +13,6 @@ const options = {
   strict: false,
   allErrors: false,
   validateFormats: false,
-  addUsedSchema: false,
   logger: false,
 } as const
 
@@ -22,7 +21,9 @@ export function compileSchema(text: string): ValidateFunction {
   if (Buffer.byteLength(text) > maxSchemaBytes) {
     throw new AppError('PAYLOAD_TOO_LARGE', `A schema has at most ${maxSchemaBytes} bytes.`)
   }
-  const schema = parseJsonText(text) as Record<string, unknown>
+  // `$async` is Ajv's own word: such a check answers with a promise, which lets everything pass and rejects unheard. JSON
+  // Schema does not know it, and what it does not know has no effect.
+  const { $async: _, ...schema } = parseJsonText(text) as Record<string, unknown>
   refuseSlowPatterns(schema)
   const draft7 = typeof schema['$schema'] === 'string' && schema['$schema'].includes('draft-07')
   try {
@@ -35,7 +36,7 @@ export function compileSchema(text: string): ValidateFunction {
 
 /** @throws AppError SCHEMA_VIOLATION whose `details.path` begins at `$` of the payload */
 export function validate(check: ValidateFunction, value: unknown, kind: string, version: number): void {
-  if (check(value)) return
+  if (fits(check, value, kind, version)) return
   const [error] = check.errors ?? []
   const path = formatPath(stepsOf(value, error))
   throw new AppError(
@@ -45,6 +46,19 @@ export function validate(check: ValidateFunction, value: unknown, kind: string, 
       details: { path, kind, schemaVersion: version, keyword: error?.keyword },
     },
   )
+}
+
+function fits(check: ValidateFunction, value: unknown, kind: string, version: number): boolean {
+  try {
+    return check(value)
+  } catch (error) {
+    // The value is at most 64 deep: what goes on for ever is a reference of the schema to itself.
+    if (!(error instanceof RangeError)) throw error
+    throw new AppError('SCHEMA_VIOLATION', `The schema of "${kind}" refers to itself without end.`, {
+      cause: error,
+      details: { path: '$', kind, schemaVersion: version },
+    })
+  }
 }
 
 /** A JSON Pointer as path steps: an index where the value is an array. */
