@@ -153,11 +153,17 @@ export function createHttp1Pool(options: Http1PoolOptions): Http1Pool {
     connection.request = request
     const { head, body } = request
     const length = Buffer.byteLength(body)
-    // Text of one byte a character, nearly all of it, needs no encoding.
-    connection.socket.write(
-      `${head}content-length: ${length}\r\n\r\n${body}`,
-      length === body.length ? 'latin1' : 'utf8',
-    )
+    const { socket } = connection
+    const whole = `${head}content-length: ${length}\r\n\r\n`
+    // Text of one byte a character, nearly all of it, needs no encoding. A head never does: its bytes are the client's.
+    if (length === body.length) {
+      socket.write(whole + body, 'latin1')
+    } else {
+      socket.cork()
+      socket.write(whole, 'latin1')
+      socket.write(body, 'utf8')
+      socket.uncork()
+    }
   }
 
   return {

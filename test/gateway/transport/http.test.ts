@@ -238,6 +238,29 @@ describe('asking a subgraph over HTTP', () => {
     )
   })
 
+  test("a client's header keeps its bytes, whatever is in the body", async () => {
+    const seen: unknown[] = []
+    await withExecutor(
+      (incoming, response) => {
+        let body = ''
+        incoming.setEncoding('utf8').on('data', (text: string) => (body += text))
+        incoming.on('end', () => {
+          seen.push([incoming.headers['x-user'], JSON.parse(body).variables.name])
+          response.end(ok)
+        })
+      },
+      async (ask) => {
+        const context = requestContext({ headers: { 'x-user': 'Ren\xc3\xa9' } })
+        for (const name of ['Rene', 'René']) await ask({ context, variables: { name } })
+      },
+      { passOn: ['x-user'] },
+    )
+    expect(seen).toEqual([
+      ['Ren\xc3\xa9', 'Rene'],
+      ['Ren\xc3\xa9', 'René'],
+    ])
+  })
+
   test("foreign subgraphs get the client's headers of the allow list and no others", async () => {
     let seen: Record<string, unknown> = {}
     await withExecutor(
