@@ -6,6 +6,7 @@ import { createClient, type SubscribePayload } from 'graphql-ws'
 import { WebSocket } from 'ws'
 import type { ExecutionResult } from 'graphql'
 import type { SubgraphRequest } from '../../core/subgraph-executor.ts'
+import { subgraphError } from '../executor/errors.ts'
 import type { HeaderBuilder } from './headers.ts'
 import { unavailable } from './wire.ts'
 
@@ -47,7 +48,9 @@ export function createSubscriber({ subgraph, url, headersOf }: SubscriberOptions
           try {
             const step = await events.next()
             if (step.done === true) end()
-            return step as IteratorResult<ExecutionResult>
+            return step.done === true
+              ? step
+              : { done: false, value: withErrorsOf(subgraph, step.value as ExecutionResult) }
           } catch (error) {
             end()
             // graphql-ws rejects with the GraphQL errors that refused the operation, or with how the socket closed.
@@ -63,4 +66,11 @@ export function createSubscriber({ subgraph, url, headersOf }: SubscriberOptions
       }),
     }
   }
+}
+
+/** As JSON they have lost what they are, and with it the place they speak of and the code that every error has. */
+function withErrorsOf(subgraph: string, event: ExecutionResult): ExecutionResult {
+  const { errors, ...rest } = event
+  if (errors === undefined) return rest
+  return { ...rest, errors: errors.map((error) => subgraphError(error, subgraph, error.path)) }
 }
