@@ -241,13 +241,9 @@ describe('asking a subgraph over HTTP', () => {
   test("a client's header keeps its bytes, whatever is in the body", async () => {
     const seen: unknown[] = []
     await withExecutor(
-      (incoming, response) => {
-        let body = ''
-        incoming.setEncoding('utf8').on('data', (text: string) => (body += text))
-        incoming.on('end', () => {
-          seen.push([incoming.headers['x-user'], JSON.parse(body).variables.name])
-          response.end(ok)
-        })
+      (incoming, response, body) => {
+        seen.push([incoming.headers['x-user'], JSON.parse(body).variables.name])
+        response.end(ok)
       },
       async (ask) => {
         const context = requestContext({ headers: { 'x-user': 'Ren\xc3\xa9' } })
