@@ -15,7 +15,8 @@ import type { OwnWrites } from './own-writes.ts'
 import type { RequestMetrics } from './request-metrics.ts'
 import { createRequestScope, type RequestScope, withinScope } from './request-scope.ts'
 import type { CurrentSchema } from './schema.ts'
-import { cursorReader, resumeAfter } from './subscriptions/cursor.ts'
+import { afterOf, cursorReader, resumeAfter } from './subscriptions/cursor.ts'
+import { reopening } from './subscriptions/reopening.ts'
 import { createEventStream, type EventStream } from './subscriptions/event-stream.ts'
 
 /** One operation of a client that holds a connection (WebSocket, event stream). */
@@ -110,7 +111,7 @@ export function createOperations(deps: {
 
     const given = asked.variables ?? {}
     checkLists(loaded.api, operation, given, limits.listItems)
-    const { document, variables } =
+    const resumed =
       resumeFrom === undefined
         ? { document: valid, variables: given }
         : resumeAfter(loaded.api, valid, operation, given, resumeFrom)
@@ -122,24 +123,32 @@ export function createOperations(deps: {
       request.onEnd?.()
     }
     try {
-      const source = await deps.gateway.subscribe({
-        document,
-        ...(operation.name === undefined ? {} : { operationName: operation.name.value }),
-        variables: { ...variables },
-        context: scope.context,
-      })
+      const open = (of: typeof resumed): ReturnType<typeof deps.gateway.subscribe> =>
+        deps.gateway.subscribe({
+          document: of.document,
+          ...(operation.name === undefined ? {} : { operationName: operation.name.value }),
+          variables: { ...of.variables },
+          context: scope.context,
+        })
+      const source = await open(resumed)
       if (!(Symbol.asyncIterator in source)) {
         leave()
         const result = format(withCodes(source), requestId)
         metrics.answered('subscription', result.errors?.[0]?.extensions?.['code'], performance.now())
         return { kind: 'single', result }
       }
-      const cursor = cursorReader(document, operation)
+      const cursor = cursorReader(valid, operation)
+      const cursorOf = (event: ExecutionResult): string | undefined => cursor(event.data)
+      const events = reopening(source, {
+        after: resumeFrom ?? afterOf(valid, operation, given),
+        cursorOf,
+        open: (after) => open(resumeAfter(loaded.api, valid, operation, given, after)),
+      })
       return {
         kind: 'stream',
-        events: createEventStream(source, leave),
+        events: createEventStream(events, leave),
         format: (event) => format(event, requestId),
-        cursorOf: (event) => cursor(event.data),
+        cursorOf,
       }
     } catch (error) {
       leave()

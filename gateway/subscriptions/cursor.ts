@@ -30,6 +30,19 @@ export function cursorReader(
   }
 }
 
+/** The cursor that the client asked to go on from. */
+export function afterOf(
+  document: DocumentNode,
+  operation: OperationDefinitionNode,
+  variables: Readonly<Record<string, unknown>>,
+): string | undefined {
+  const [root] = fieldsOf(document, operation.selectionSet)
+  const given = root?.arguments?.find((argument) => argument.name.value === afterArgument)?.value
+  const value =
+    given?.kind === Kind.VARIABLE ? variables[given.name.value] : given?.kind === Kind.STRING ? given.value : undefined
+  return typeof value === 'string' ? value : undefined
+}
+
 /** For each document once, so that what is compiled for it is found again. */
 const resumable = new WeakMap<OperationDefinitionNode, Resumable>()
 
