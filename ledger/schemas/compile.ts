@@ -27,7 +27,10 @@ export function compileSchema(text: string): ValidateFunction {
   refuseSlowPatterns(schema)
   const draft7 = typeof schema['$schema'] === 'string' && schema['$schema'].includes('draft-07')
   try {
-    return draft7 ? new Ajv(options).compile(schema) : new Ajv2020(options).compile(schema)
+    // Under the id of a metaschema, which Ajv has already, it cannot be added as one that references may name.
+    const addUsedSchema = !String(schema['$id']).includes('://json-schema.org/')
+    const ajv = draft7 ? new Ajv({ ...options, addUsedSchema }) : new Ajv2020({ ...options, addUsedSchema })
+    return ajv.compile(schema)
   } catch (error) {
     const why = error instanceof Error ? error.message.slice(0, 300) : 'unknown'
     throw new AppError('BAD_USER_INPUT', `This is not a JSON Schema that can be used: ${why}`, { cause: error })

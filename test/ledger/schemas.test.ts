@@ -40,3 +40,8 @@ test('a schema that refers to itself without end refuses, and is not a bug of th
     'SCHEMA_VIOLATION $',
   )
 })
+
+test('a schema under the id of its metaschema is used, and does not stand in the way of its company', () => {
+  const schema = { $id: 'https://json-schema.org/draft/2020-12/schema', required: ['total'] }
+  expect(outcome(schema, {})).toBe('SCHEMA_VIOLATION $.total')
+})
