@@ -38,9 +38,9 @@ export function composeFederation(deps: {
       sharing,
       passOn,
       onRetry: () => retried({ subgraph }),
-      onState: (state) =>
+      onState: (state, reason) =>
         state === 'open'
-          ? logger.warn({ subgraph }, 'a subgraph failed too often and is not asked for a while')
+          ? logger.warn({ subgraph, reason }, 'a subgraph failed too often and is not asked for a while')
           : logger.info({ subgraph }, 'a subgraph answers again'),
       ...(authorize === undefined ? {} : { authorize }),
     }),

@@ -39,8 +39,8 @@ export interface HttpExecutorOptions extends HeaderOptions {
   readonly sharing?: Sharing
   /** Told of every further attempt. */
   readonly onRetry?: () => void
-  /** Told when it is left alone (`open`), and when it answers again. */
-  readonly onState?: (state: 'open' | 'closed') => void
+  /** Told when it is left alone (`open`), with the last failure in words, and when it answers again. For logs only. */
+  readonly onState?: (state: 'open' | 'closed', reason?: string) => void
 }
 
 export interface HttpExecutor extends AsyncDisposable {
@@ -76,12 +76,12 @@ export function createHttpExecutor(options: HttpExecutorOptions): HttpExecutor {
   )
   const subscribe = createSubscriber({ url: options.subscriptionUrl ?? options.url, subgraph, headersOf })
   let open = false
-  const becomes = (state: 'open' | 'closed'): void => {
+  const becomes = (state: 'open' | 'closed', reason?: string): void => {
     const changed = open !== (state === 'open')
     open = state === 'open'
-    if (changed) options.onState?.(state)
+    if (changed) options.onState?.(state, reason)
   }
-  breaker.onBreak(() => becomes('open'))
+  breaker.onBreak((broken) => becomes('open', 'error' in broken ? reasonOf(broken.error) : undefined))
   breaker.onReset(() => becomes('closed'))
   let underWay = 0
 
@@ -162,6 +162,12 @@ export function createHttpExecutor(options: HttpExecutorOptions): HttpExecutor {
     state: () => (open ? 'open' : 'closed'),
     [Symbol.asyncDispose]: () => wire[Symbol.asyncDispose](),
   }
+}
+
+/** What a failure comes from: clients are only told that it was. */
+function reasonOf(error: unknown): string | undefined {
+  if (!(error instanceof Error)) return undefined
+  return error.cause instanceof Error && error.cause.message !== '' ? error.cause.message : error.message
 }
 
 function bodyOf({ query, operationName, variables }: SubgraphRequest): string {

@@ -170,6 +170,18 @@ describe('asking a subgraph over HTTP', () => {
     )
   })
 
+  test('why a subgraph is left alone is told in words', async () => {
+    const told: unknown[] = []
+    await withExecutor(
+      (_request, response) => response.writeHead(502).end('<html>no</html>'),
+      async (ask, { state }) => {
+        for (let count = 0; count < 60 && state() === 'closed'; count++) await ask().catch(codeOf)
+      },
+      { retries: 0, onState: (...change) => told.push(change) },
+    )
+    expect(told).toEqual([['open', 'HTTP status 502']])
+  })
+
   test('a subgraph that keeps failing is left alone for a while', async () => {
     let asked = 0
     const told: string[] = []
