@@ -5,7 +5,7 @@ import { pageSize } from '../core/page-size.ts'
 import type { ShardSql, Store, StoreScope } from '../store/store.ts'
 import type { Company } from './company.ts'
 import { askAllShards, compareBytes, decodeCursor, encodeCursor, mergeSorted } from './merge.ts'
-import { companyColumns, companyOf, type CompanyRow, isHere } from './read-companies.ts'
+import { companyColumns, companyOf, type CompanyRow, currentOf, isLeft, isListed } from './read-companies.ts'
 import { searchQuery } from './search-text.ts'
 
 const companyOrders = ['RELEVANCE', 'NAME', 'NEWEST'] as const
@@ -63,26 +63,43 @@ export async function listCompanies(store: Store, listing: CompanyListing, scope
   }
   const after = listing.after == null ? null : placeOf(listing.after, order)
 
-  const { parts, missing } = await askAllShards(
-    store,
-    async (sql) => {
-      const rows = await companiesAfter(sql, { order, query, sector: listing.sector ?? null, after, limit: first + 1 })
-      return rows.map((row) => ({ place: { rank: row.rank, text: row.place, id: row.company_id }, row }))
-    },
-    scope,
-    { allowPartial: listing.allowPartial === true },
-  )
   const textSign = order === 'NEWEST' ? -1 : 1
   const compare = (a: Place, b: Place): number =>
     a.rank - b.rank || textSign * compareBytes(a.text, b.text) || compareBytes(a.id, b.id)
-  const merged = mergeSorted(parts, (a, b) => compare(a.place, b.place), first + 1)
-  return {
-    edges: merged.slice(0, first).map(({ place, row }) => ({
-      cursor: encodeCursor([order, place.rank, place.text, place.id]),
-      node: companyOf(row),
-    })),
-    hasNextPage: merged.length > first,
-    missing,
+
+  for (let spare = 0; ;) {
+    const limit = first + 1 + spare
+    const { parts, missing } = await askAllShards(
+      store,
+      async (sql) => {
+        const rows = await companiesAfter(sql, { order, query, sector: listing.sector ?? null, after, limit })
+        return rows.map((row) => ({
+          place: { rank: row.rank, text: row.place, id: row.company_id },
+          company: companyOf(row),
+          left: row.left,
+        }))
+      },
+      scope,
+      { allowPartial: listing.allowPartial === true },
+    )
+    // Of a company that moves, two copies may be among them.
+    const listed = mergeSorted(parts, (a, b) => compare(a.place, b.place), 2 * limit)
+    const merged = await currentOf(store, listed, scope)
+    const kept = new Map(merged.map(({ company }) => [company.id, company.updatedAt]))
+    const outdated = listed.filter(({ company }) => kept.get(company.id) !== company.updatedAt).length
+    if (outdated > spare) {
+      // They stood where other companies of their shards should stand: once more, with room for them.
+      spare = outdated
+      continue
+    }
+    return {
+      edges: merged.slice(0, first).map(({ place, company }) => ({
+        cursor: encodeCursor([order, place.rank, place.text, place.id]),
+        node: company,
+      })),
+      hasNextPage: merged.length > first,
+      missing,
+    }
   }
 }
 
@@ -116,7 +133,7 @@ function companiesAfter(sql: ShardSql, { order, query, sector, after, limit }: C
   const matching = sql`
     ${query === null ? sql`true` : sql`c.search @@ ${query.prefix}::tsquery`}
     and ${sector === null ? sql`true` : sql`c.sector = ${sector}`}
-    and ${isHere(sql)}`
+    and ${isListed(sql)}`
   const behind = (rankColumn: PendingQuery<Row[]>, textColumn: PendingQuery<Row[]>) => {
     if (after === null) return sql`true`
     if (order === 'NEWEST') {
@@ -126,8 +143,8 @@ function companiesAfter(sql: ShardSql, { order, query, sector, after, limit }: C
     return sql`(${rankColumn}, ${textColumn}, c.company_id) > (${after.rank}::int, ${after.text}, ${after.id})`
   }
   const direction = order === 'NEWEST' ? sql`desc` : sql`asc`
-  return sql<(CompanyRow & { rank: number; place: string })[]>`
-    select c.rank, c.place, ${companyColumns(sql)}
+  return sql<(CompanyRow & { rank: number; place: string; left: boolean })[]>`
+    select c.rank, c.place, ${isLeft(sql)} as "left", ${companyColumns(sql)}
     from (
       select c.*, ${rank} as rank, ${text} as place
       from companies c

@@ -45,14 +45,16 @@ export async function reopenCompany(source: Sql, companyId: CompanyId, lease: nu
 }
 
 /**
- * Makes this mover the only one that may write the company's rows on this shard, where the company is not.
+ * Makes this mover the only one that may write the company's rows on this shard, where the company is not. Epoch 0 says
+ * that they are no whole copy, as those of a closed company are: lists leave them out.
  * @throws MoveInterrupted when another mover was here later
  */
 export async function takePlace(sql: Sql, companyId: CompanyId, lease: number): Promise<void> {
   await sql.begin(async (tx) => {
     const taken = await tx`
       insert into company_places as p (company_id, here, epoch, mover) values (${companyId}, false, 0, ${lease})
-      on conflict (company_id) do update set here = false, mover = ${lease} where coalesce(p.mover, 0) <= ${lease}`
+      on conflict (company_id) do update set here = false, epoch = 0, mover = ${lease}
+      where coalesce(p.mover, 0) <= ${lease}`
     if (taken.count === 0) throw new MoveInterrupted('lost')
     await setHeadHere(tx, companyId, false)
   })

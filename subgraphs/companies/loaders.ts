@@ -4,7 +4,7 @@ import { createLoader, createShardLoader } from '../../loaders/keyed.ts'
 import type { LoaderFactory } from '../../loaders/registry.ts'
 import type { Company, Identifier } from '../../network/company.ts'
 import { compareBytes } from '../../network/merge.ts'
-import { readCompanies, readCompaniesByIdentifier } from '../../network/read-companies.ts'
+import { currentOf, readCompanies, readCompaniesByIdentifier } from '../../network/read-companies.ts'
 import { listSectors, type Sector } from '../../network/sectors.ts'
 
 export const companyById: LoaderFactory<CompanyId, Company | null> = (context) =>
@@ -24,16 +24,12 @@ export const companyByIdentifier: LoaderFactory<Identifier, Company | null> = (c
     const results = await context.store.broadcast((sql) => readCompaniesByIdentifier(sql, identifiers), context.scope)
     const found = new Map<string, Company>()
     let failure: AppError | null = null
-    for (const result of results) {
-      if (!result.ok) {
-        failure = result.error
-        continue
-      }
-      for (const { identifier, company } of result.value) {
-        const key = identifierText(identifier)
-        const other = found.get(key)
-        if (other === undefined || comesBefore(company, other)) found.set(key, company)
-      }
+    for (const result of results) if (!result.ok) failure = result.error
+    const listed = results.flatMap((result) => (result.ok ? result.value : []))
+    for (const { identifier, company } of await currentOf(context.store, listed, context.scope)) {
+      const key = identifierText(identifier)
+      const other = found.get(key)
+      if (other === undefined || comesBefore(company, other)) found.set(key, company)
     }
     return identifiers.map((identifier) => found.get(identifierText(identifier)) ?? failure)
   })
