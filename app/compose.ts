@@ -241,7 +241,7 @@ async function build(deps: ComposeDeps, stack: AsyncDisposableStack): Promise<Om
   const subgraphs = Object.fromEntries(hosts.map(({ name, execute }) => [name, execute]))
 
   if (config.roles.has('workers')) {
-    const { keyring, signer } = signing()
+    const { keyring, signer, states } = signing()
     await started(createCheckpointFollower({ store, signer, logger }))
     await started(createCompanyMover({ ...shards, logger }))
     await started(createExportSweeper({ store, exports: exportReader, logger }))
@@ -257,7 +257,7 @@ async function build(deps: ComposeDeps, stack: AsyncDisposableStack): Promise<Om
         counterparts: createCounterparts({ store, ledger, logger }),
         shards,
         readRecord,
-        verify: verifyStoredWith({ store, keyring, wrappingKey: data.wrappingKey }),
+        verify: verifyStoredWith({ store, keyring, wrappingKey: data.wrappingKey, witnesses: states }),
         exports: createExportWriter({
           store,
           signer,

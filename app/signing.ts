@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import type { Logger } from '../core/log.ts'
 import { createCheckpointSigner, type CheckpointSigner } from '../ledger/checkpoints/signer.ts'
-import { catalogSignerState, fileSignerState } from '../ledger/checkpoints/signer-state.ts'
+import { catalogSignerState, fileSignerState, type SignerState } from '../ledger/checkpoints/signer-state.ts'
 import { type Keyring, loadOrCreateKeyring, parseKeyring } from '../ledger/proof/keyring.ts'
 import type { Store } from '../store/store.ts'
 import { makeDirectory } from './embedded/data-directory.ts'
@@ -10,6 +10,8 @@ import { type Config, keysDirectory } from './config.ts'
 export interface Signing extends Disposable {
   readonly keyring: Keyring
   readonly signer: CheckpointSigner
+  /** What was signed last, outside the shards. */
+  readonly states: readonly SignerState[]
 }
 
 /**
@@ -26,5 +28,5 @@ export function openSigning(deps: { config: Config; store: Store; logger: Logger
   const witness = fileSignerState(join(config.dataDir, 'signed-checkpoints'))
   const states = [catalogSignerState(store.catalog), witness]
   const signer = createCheckpointSigner({ store, keyring, states, logger })
-  return { keyring, signer, [Symbol.dispose]: () => witness[Symbol.dispose]() }
+  return { keyring, signer, states, [Symbol.dispose]: () => witness[Symbol.dispose]() }
 }

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { Redis } from 'ioredis'
 import { settled } from '../core/settled.ts'
 import type { Logger } from '../core/log.ts'
@@ -6,6 +7,9 @@ import { createSubscribers } from './subscribers.ts'
 
 /** Messages waiting to be handed to a slow server; further ones are dropped, as the port allows. */
 const maxPending = 10_000
+const heartbeatMs = 1_000
+/** A server that brings nothing for so long hangs, though its connections stand. */
+const silenceMs = 4_000
 
 /**
  * Redis publish/subscribe on two connections, since one that listens can do nothing else. Reconnects by itself and
@@ -22,6 +26,13 @@ export function createRedisBus(deps: { url: string; prefix: string; logger: Logg
   })
   const listener = new Redis(url, { maxRetriesPerRequest: null, retryStrategy })
   let pending = 0
+  // Every bus hears its own heart, by the way that messages go: publisher, server, listener.
+  const heart = `${prefix}:heartbeat:${randomUUID()}`
+  let heardAt = performance.now()
+  listener.subscribe(heart).catch(() => undefined)
+  const beating = setInterval(() => {
+    publisher.publish(heart, '').catch(() => undefined)
+  }, heartbeatMs).unref()
 
   for (const [name, connection] of Object.entries({ publisher, listener })) {
     let told = false
@@ -45,7 +56,8 @@ export function createRedisBus(deps: { url: string; prefix: string; logger: Logg
     },
   })
   listener.on('message', (channel: string, message: string) => {
-    subscribers.deliver(channel.slice(prefix.length + 1), message)
+    if (channel === heart) heardAt = performance.now()
+    else subscribers.deliver(channel.slice(prefix.length + 1), message)
   })
 
   return {
@@ -61,8 +73,10 @@ export function createRedisBus(deps: { url: string; prefix: string; logger: Logg
       }
     },
     subscribe: (channel, handler) => subscribers.add(channel, handler),
-    healthy: () => publisher.status === 'ready' && listener.status === 'ready',
+    healthy: () =>
+      publisher.status === 'ready' && listener.status === 'ready' && performance.now() - heardAt < silenceMs,
     async [Symbol.asyncDispose]() {
+      clearInterval(beating)
       publisher.disconnect()
       listener.disconnect()
     },

@@ -1,5 +1,6 @@
 import type { CompanyId } from '../core/ids.ts'
 import type { ShardSql } from '../store/store.ts'
+import type { SignedTree } from './checkpoints/signer-state.ts'
 import { tileWidth } from './checkpoints/tiles.ts'
 import { originOf } from './entry.ts'
 import { createCompactRange } from './merkle.ts'
@@ -8,7 +9,7 @@ import { parseVkey } from './proof/keys.ts'
 import { tileRoot } from './tile-math.ts'
 import type { LedgerBreak, VerifyStoredDeps } from './verify-stored.ts'
 
-/** Compares stored tiles and checkpoints with the tree that grows from the records' leaves. */
+/** Compares stored tiles, checkpoints and what was signed last with the tree that grows from the records' leaves. */
 export interface TreeCheck {
   append(leaf: Buffer): void
   /** What was completed since the last call, against what is stored. */
@@ -17,7 +18,11 @@ export interface TreeCheck {
   end(): Promise<LedgerBreak | null>
 }
 
-export async function createTreeCheck(deps: VerifyStoredDeps, companyId: CompanyId): Promise<TreeCheck> {
+export async function createTreeCheck(
+  deps: VerifyStoredDeps,
+  companyId: CompanyId,
+  signed: readonly SignedTree[],
+): Promise<TreeCheck> {
   const { store, keyring = null } = deps
   const origin = originOf(store.deployment, companyId)
   const verifiers = keyring?.vkeys(origin).flatMap(({ vkey }) => parseVkey(vkey) ?? []) ?? []
@@ -33,6 +38,8 @@ export async function createTreeCheck(deps: VerifyStoredDeps, companyId: Company
     (sql) => sql<{ size: number }[]>`
       select size from ledger_checkpoints where company_id = ${companyId} order by size`,
   )
+  /** The first size at which another tree was signed. */
+  let forkedAt: number | null = null
   let nextSize = sizes.findIndex(({ size }) => size > 0)
 
   function addHash(level: number, hash: Buffer): void {
@@ -80,6 +87,10 @@ export async function createTreeCheck(deps: VerifyStoredDeps, companyId: Company
     return null
   }
 
+  function forkFault(): string | null {
+    return forkedAt === null ? null : `another tree of ${forkedAt} records was signed`
+  }
+
   function noteFault(note: string, size: number, root: Buffer | undefined): string | null {
     if (keyring !== null) {
       const opened = openCheckpoint(note, verifiers)
@@ -96,16 +107,17 @@ export async function createTreeCheck(deps: VerifyStoredDeps, companyId: Company
     append(leaf) {
       range.append(leaf)
       addHash(0, leaf)
+      if (signed.some(({ size, root }) => size === range.size && !root.equals(range.root()))) forkedAt ??= range.size
       if (range.size !== sizes[nextSize]?.size) return
       roots.set(range.size, Buffer.from(range.root()))
       nextSize += 1
     },
     async page() {
-      const what = (await tileFault()) ?? (await checkpointFault())
+      const what = (await tileFault()) ?? (await checkpointFault()) ?? forkFault()
       return what === null ? null : { position: null, what }
     },
     async end() {
-      const what = (await tileFault()) ?? (await checkpointFault())
+      const what = (await tileFault()) ?? (await checkpointFault()) ?? forkFault()
       if (what !== null) return { position: null, what }
       const [beyond] = await query(
         (sql) => sql<{ size: number }[]>`

@@ -3,6 +3,7 @@ import { canonicalPayload } from '../core/json/canonical.ts'
 import type { CompanyId } from '../core/ids.ts'
 import { parseJsonText } from '../core/json/parse-names.ts'
 import type { Store, StoreScope } from '../store/store.ts'
+import type { SignerState } from './checkpoints/signer-state.ts'
 import { commitment, headerText, leafOf, originOf, textHash, zeroHash, type RecordHeader } from './entry.ts'
 import { unpack } from './pack.ts'
 import { open } from './private/seal.ts'
@@ -30,6 +31,8 @@ export interface VerifyStoredDeps {
   /** Without it, checkpoints are compared but their signatures are not verified. */
   readonly keyring?: Keyring | null
   readonly wrappingKey?: Buffer | null
+  /** What was signed last, as it is known outside the shard: a ledger that has lost or changed any of it is broken. */
+  readonly witnesses?: readonly SignerState[]
 }
 
 /**
@@ -51,6 +54,11 @@ export async function verifyStored(
 ): Promise<StoredVerification> {
   const { store } = deps
   const { scope } = options
+  const origin = originOf(store.deployment, companyId)
+  // Before the head, so that what is signed meanwhile is not missed in it.
+  const signed = (await Promise.all((deps.witnesses ?? []).map((state) => state.last(origin)))).filter(
+    (tree) => tree !== null,
+  )
   const head = await store.onPrimary(store.shardOf(companyId), async (sql) => {
     const [row] = await sql<{ size: number; leaf: Buffer; recorded_at: string }[]>`
       select size, leaf, recorded_at from ledger_heads where company_id = ${companyId}`
@@ -61,8 +69,12 @@ export async function verifyStored(
   const found = (firstBreak: LedgerBreak | null): StoredVerification => ({ companyId, from, until, firstBreak })
   const primary: StoreScope = scope ?? {}
 
-  const check = createRowCheck(originOf(store.deployment, companyId), deps.wrappingKey ?? null, store, companyId)
-  const tree = from === 0 ? await createTreeCheck(deps, companyId) : null
+  const lost = signed.find(({ size }) => size > head.size)
+  if (lost !== undefined)
+    return found({ position: head.size, what: `${lost.size} records were signed, and there are fewer` })
+
+  const check = createRowCheck(origin, deps.wrappingKey ?? null, store, companyId)
+  const tree = from === 0 ? await createTreeCheck(deps, companyId, signed) : null
   const missing: MissingPart[] = []
   const erased = new Set<string>()
   let done = from

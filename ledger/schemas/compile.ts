@@ -14,6 +14,8 @@ const options = {
   allErrors: false,
   validateFormats: false,
   logger: false,
+  // Doubles: 0.07 is a multiple of 0.01, though dividing them leaves 8.9e-16.
+  multipleOfPrecision: 9,
 } as const
 
 /** Compiled; draft 2020-12 unless `$schema` says draft-07. Nothing is fetched. @throws AppError BAD_USER_INPUT */

@@ -43,4 +43,14 @@ describe.skipIf(redis === null)('subscriptions while Redis is gone', () => {
     end.abort()
     await reading
   })
+
+  test('is told by health, too, where the connections stand and nothing comes through', async () => {
+    await using cable = await cuttable(redis ?? '')
+    await using bus = createRedisBus({ url: cable.url, prefix: `t-${randomUUID()}`, logger: silentLogger })
+    await eventually(() => expect(bus.healthy()).toBe(true))
+    cable.stall()
+    await eventually(() => expect(bus.healthy()).toBe(false))
+    cable.resume()
+    await eventually(() => expect(bus.healthy()).toBe(true))
+  })
 })

@@ -149,9 +149,10 @@ test('a record that no checkpoint covers yet gets one with its proof; one that d
 })
 
 describe('a tree that was put back or forked is not signed', () => {
-  const damage: [string, (companyId: CompanyId) => Promise<unknown>][] = [
+  const damage: [string, string, (companyId: CompanyId) => Promise<unknown>][] = [
     [
       'smaller',
+      '10 records were signed, and there are fewer',
       (companyId) =>
         world.sql(companyId, async (sql) => {
           await sql`delete from ledger_records where company_id = ${companyId} and position >= 5`
@@ -163,6 +164,7 @@ describe('a tree that was put back or forked is not signed', () => {
     ],
     [
       'forked',
+      'another tree of 10 records was signed',
       async (companyId) => {
         await world.sql(companyId, async (sql) => {
           await sql`delete from ledger_records where company_id = ${companyId} and position >= 5`
@@ -175,7 +177,7 @@ describe('a tree that was put back or forked is not signed', () => {
       },
     ],
   ]
-  test.each(damage)('%s, whichever of the two states remembers it', async (_, harm) => {
+  test.each(damage)('%s, whichever of the two states remembers it; verifying says so, too', async (_, what, harm) => {
     const directory = mkdtempSync(join(tmpdir(), 'ledgerway-state-'))
     const path = join(directory, 'signed')
     try {
@@ -195,7 +197,10 @@ describe('a tree that was put back or forked is not signed', () => {
           })
         await start([catalog, file]).sign(companyId)
         await harm(companyId)
-        const again = start(kept === 'file' ? [file] : [catalog])
+        const states = kept === 'file' ? [file] : [catalog]
+        const verified = await verifyStored({ ...world, keyring, witnesses: states }, companyId)
+        expect(verified.firstBreak?.what).toBe(what)
+        const again = start(states)
         await expect(again.sign(companyId)).rejects.toMatchObject({ code: 'LEDGER_CORRUPT' })
         expect(alarms).toEqual([companyId])
         expect(again.refused()).toEqual([companyId])

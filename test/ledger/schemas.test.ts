@@ -45,3 +45,9 @@ test('a schema under the id of its metaschema is used, and does not stand in the
   const schema = { $id: 'https://json-schema.org/draft/2020-12/schema', required: ['total'] }
   expect(outcome(schema, {})).toBe('SCHEMA_VIOLATION $.total')
 })
+
+test('decimals are multiples of decimals, whatever dividing doubles leaves', () => {
+  const schema = { properties: { price: { multipleOf: 0.01 } } }
+  for (const price of [0.07, 1.15, 4_999.99, 100]) expect(outcome(schema, { price })).toBe('ok')
+  for (const price of [0.075, 1.151]) expect(outcome(schema, { price })).toBe('SCHEMA_VIOLATION $.price')
+})
