@@ -107,7 +107,7 @@ async function measured(asked: Pick<SubgraphWorld, 'inProcess'>, query: string) 
   return { data, codes, statements, ms: Math.round(performance.now() - start) }
 }
 
-test('fifty relationships with both names and sectors take at most one statement and one a shard more; without loaders, many', async () => {
+test('fifty relationships with both names and sectors take one statement for the company, one for the page and one a shard; without loaders, many', async () => {
   const withLoaders = await measured(world, relationships)
   expect(withLoaders.codes).toEqual([])
   // The company itself, its relationships, and every partner.
