@@ -1,13 +1,11 @@
 import type { AddressInfo } from 'node:net'
 import Fastify from 'fastify'
-import { AppError } from '../core/errors.ts'
 import type { Logger } from '../core/log.ts'
 import type { Authenticator } from '../gateway/credentials.ts'
 import { createErrorFormatter } from '../gateway/errors.ts'
 import { addHealthRoutes, type Readiness } from '../gateway/http/health.ts'
 import { addMetricsRoute, type MetricsPage } from '../gateway/http/metrics.ts'
-import { ofFastify, sendError } from '../gateway/http/send-error.ts'
-import { requestIdOf } from '../gateway/request-scope.ts'
+import { addErrorHandlers } from '../gateway/http/send-error.ts'
 
 export interface StatusServer extends AsyncDisposable {
   readonly url: string
@@ -30,17 +28,7 @@ export async function startStatusServer(deps: {
   const { host, logger, authenticator } = deps
   const errors = createErrorFormatter({ logger })
   const app = Fastify({ bodyLimit: 1_024, requestTimeout: 10_000, forceCloseConnections: true })
-  app.setErrorHandler((error, request, reply) =>
-    sendError(reply, errors, ofFastify(error), requestIdOf(request.headers['ledgerway-request-id'])),
-  )
-  app.setNotFoundHandler((request, reply) =>
-    sendError(
-      reply,
-      errors,
-      new AppError('NOT_FOUND', 'There is nothing at this address but /health/live, /health/ready and /metrics.'),
-      requestIdOf(request.headers['ledgerway-request-id']),
-    ),
-  )
+  addErrorHandlers(app, errors, ' but /health/live, /health/ready and /metrics.')
   addHealthRoutes(app, { check: deps.checkReady, draining: () => false, logger })
   addMetricsRoute(app, { page: deps.metrics, token: deps.metricsToken, authenticator, errors })
   await app.listen({ host, port: deps.port })

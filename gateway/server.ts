@@ -3,7 +3,6 @@ import Fastify from 'fastify'
 import type { RateLimiter } from '../access/rate-limits.ts'
 import type { Tickets } from '../access/tickets.ts'
 import type { AnswerCache } from '../cache/answer-cache.ts'
-import { AppError } from '../core/errors.ts'
 import type { Logger } from '../core/log.ts'
 import { type Metrics, silentMetrics } from '../core/metrics.ts'
 import type { ChangeStream } from '../events/change-stream.ts'
@@ -27,7 +26,7 @@ import { addHealthRoutes, type Readiness } from './http/health.ts'
 import { createListener, type Listener, type TlsKeyPair } from './http/listener.ts'
 import { addMetricsRoute, type MetricsPage } from './http/metrics.ts'
 import { addPublishedRoutes, type ReadPublishedFile } from './http/published.ts'
-import { ofFastify, sendError } from './http/send-error.ts'
+import { addErrorHandlers, ofFastify, sendError } from './http/send-error.ts'
 import { defaultLimits, type GatewayLimits } from './limits.ts'
 import { createOperations } from './operations.ts'
 import { createOwnWrites } from './own-writes.ts'
@@ -173,17 +172,7 @@ export function createGatewayServer(deps: GatewayServerDeps): GatewayServer {
   })
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body))
-  app.setErrorHandler((error, request, reply) =>
-    sendError(reply, errors, ofFastify(error), requestIdOf(request.headers['ledgerway-request-id'])),
-  )
-  app.setNotFoundHandler((request, reply) =>
-    sendError(
-      reply,
-      errors,
-      new AppError('NOT_FOUND', 'There is nothing at this address. GraphQL is at /graphql.'),
-      requestIdOf(request.headers['ledgerway-request-id']),
-    ),
-  )
+  addErrorHandlers(app, errors, '. GraphQL is at /graphql.')
   app.addHook('onSend', async (request, reply) => {
     void reply.header('x-content-type-options', 'nosniff')
     // HTTP/2 has no such header, also where Fastify sets it; its connections are told when the server stops.

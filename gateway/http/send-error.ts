@@ -1,8 +1,9 @@
-import type { FastifyReply } from 'fastify'
+import type { FastifyInstance, FastifyReply } from 'fastify'
 import type { GraphQLFormattedError } from 'graphql'
 import { AppError } from '../../core/errors.ts'
 import { InvalidDocument } from '../documents.ts'
 import { type ErrorFormatter, retryAfterOf, statusOf } from '../errors.ts'
+import { requestIdOf } from '../request-scope.ts'
 
 /** Answers with errors in GraphQL's form, and with the status of the first. */
 export function sendError(
@@ -22,6 +23,17 @@ export function sendFormatted(reply: FastifyReply, shown: readonly GraphQLFormat
   if (retryAfter !== undefined) void reply.header('retry-after', retryAfter)
   if (statusOf(shown) === 401) void reply.header('www-authenticate', 'Bearer')
   return reply.send(`${JSON.stringify({ errors: shown })}\n`)
+}
+
+/** What a server answers where a route threw, and where there is none. @param elsewhere says what there is instead */
+export function addErrorHandlers(app: FastifyInstance, errors: ErrorFormatter, elsewhere: string): void {
+  app.setErrorHandler((error, request, reply) =>
+    sendError(reply, errors, ofFastify(error), requestIdOf(request.headers['ledgerway-request-id'])),
+  )
+  app.setNotFoundHandler((request, reply) => {
+    const error = new AppError('NOT_FOUND', `There is nothing at this address${elsewhere}`)
+    return sendError(reply, errors, error, requestIdOf(request.headers['ledgerway-request-id']))
+  })
 }
 
 /** Anything thrown, as the errors of one answer. */
