@@ -1,10 +1,11 @@
 import type { Sql, TransactionSql } from 'postgres'
 import { type Clock, systemClock } from '../core/clock.ts'
 import { AppError } from '../core/errors.ts'
-import { type CompanyId, parseCompanyId, uuidv7 } from '../core/ids.ts'
+import { type CompanyId, parseCompanyId } from '../core/ids.ts'
 import type { Logger } from '../core/log.ts'
 import type { Principal } from '../core/request.ts'
 import type { Service } from '../core/service.ts'
+import { uuidv7 } from '../core/uuid.ts'
 import { type Action, actions, allScopes, unauthenticated } from './rights.ts'
 import { hashSecret, newSecret } from './secrets.ts'
 

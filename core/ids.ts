@@ -1,5 +1,5 @@
-import { createHash, randomBytes } from 'node:crypto'
 import { AppError } from './errors.ts'
+import { uuidv7 } from './uuid.ts'
 
 declare const brand: unique symbol
 type Branded<T, B extends string> = T & { readonly [brand]: B }
@@ -45,29 +45,6 @@ export function parseRecordId(value: string): { companyId: CompanyId; position: 
   return { companyId: parseCompanyId(value.slice(0, colon)), position: Number(position) }
 }
 
-/** UUID version 7 (RFC 9562 section 5.7): 48 bits of Unix milliseconds, the rest random. */
-export function uuidv7(nowMs: number = Date.now()): string {
-  const bytes = randomBytes(16)
-  bytes.writeUIntBE(nowMs, 0, 6)
-  return formatUuid(bytes, 7)
-}
-
-/** UUID version 5 (RFC 9562 section 5.5): the same namespace and name give the same id, so imports can be repeated. */
-export function uuidv5(namespace: string, name: string): string {
-  const hash = createHash('sha1')
-    .update(Buffer.from(namespace.replaceAll('-', ''), 'hex'))
-    .update(name, 'utf8')
-    .digest()
-  return formatUuid(hash.subarray(0, 16), 5)
-}
-
 export function newCompanyId(nowMs?: number): CompanyId {
   return uuidv7(nowMs) as CompanyId
-}
-
-function formatUuid(bytes: Buffer, version: number): string {
-  bytes.writeUInt8((bytes.readUInt8(6) & 0x0f) | (version << 4), 6)
-  bytes.writeUInt8((bytes.readUInt8(8) & 0x3f) | 0x80, 8)
-  const hex = bytes.toString('hex')
-  return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join('-')
 }

@@ -1,5 +1,6 @@
 import { AppError, isAppError } from '../core/errors.ts'
-import { type CompanyId, uuidv5 } from '../core/ids.ts'
+import { type CompanyId } from '../core/ids.ts'
+import { uuidv5 } from '../core/uuid.ts'
 import { originOf } from '../ledger/entry.ts'
 import type { Ledger, NewRecord } from '../ledger/ledger.ts'
 import type { LedgerRecord } from '../ledger/record.ts'

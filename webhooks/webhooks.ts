@@ -1,7 +1,8 @@
 import { AppError, listTooLong } from '../core/errors.ts'
 import { type Clock, systemClock } from '../core/clock.ts'
 
-import { type CompanyId, uuidv7 } from '../core/ids.ts'
+import { type CompanyId } from '../core/ids.ts'
+import { uuidv7 } from '../core/uuid.ts'
 import type { ShardSql, ShardTx } from '../store/store.ts'
 import { parseWebhookUrl } from './address-guard.ts'
 import { newWebhookSecret } from './signing.ts'

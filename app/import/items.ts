@@ -1,6 +1,7 @@
 import { AppError } from '../../core/errors.ts'
-import { uuidv5, type CompanyId } from '../../core/ids.ts'
+import { type CompanyId } from '../../core/ids.ts'
 import type { JsonObject } from '../../core/json/canonical.ts'
+import { uuidv5 } from '../../core/uuid.ts'
 import type { Row } from './rows.ts'
 
 export interface ImportedCompany {

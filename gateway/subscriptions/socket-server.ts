@@ -11,10 +11,10 @@ import { type Context, handleProtocols, makeServer } from 'graphql-ws'
 import { type RawData, type WebSocket, WebSocketServer } from 'ws'
 import { unauthenticated } from '../../access/rights.ts'
 import { AppError, isAppError } from '../../core/errors.ts'
-import { uuidv7 } from '../../core/ids.ts'
 import { scanJson } from '../../core/json/scan.ts'
 import type { Logger } from '../../core/log.ts'
 import type { Principal, RequestContext } from '../../core/request.ts'
+import { uuidv7 } from '../../core/uuid.ts'
 import type { Admission } from '../admission.ts'
 import {
   type Authenticator,

@@ -1,6 +1,7 @@
 import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { parseShardId, uuidv7, type ShardId } from '../../core/ids.ts'
+import { parseShardId, type ShardId } from '../../core/ids.ts'
+import { uuidv7 } from '../../core/uuid.ts'
 import { createStrategy, defaultPlacement, type PlacementConfig } from '../../store/placement/create-strategy.ts'
 import { bucketCount, type PlacementShard } from '../../store/placement/strategy.ts'
 
