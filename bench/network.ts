@@ -182,6 +182,7 @@ async function ask(
     principal: { kind: 'admin', keyId: 'bench', scopes: ['*'] },
     deadlineMs: Date.now() + 60_000,
     signal: new AbortController().signal,
+    startedMs: performance.now(),
     statements: createStatementCounter(),
     written: [],
     missingShards: new Set(),

@@ -120,6 +120,7 @@ function benchContext(): RequestContext {
     principal: { kind: 'admin', keyId: 'bench', scopes: ['*'] },
     deadlineMs: Date.now() + 30_000,
     signal: AbortSignal.timeout(30_000),
+    startedMs: performance.now(),
     statements: createStatementCounter(),
     written: [],
     missingShards: new Set(),

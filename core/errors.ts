@@ -9,6 +9,7 @@ export const errorCodes = {
   GRAPHQL_PARSE_FAILED: { status: 400, retry: false },
   GRAPHQL_VALIDATION_FAILED: { status: 400, retry: false },
   OPERATION_RESOLUTION_FAILURE: { status: 400, retry: false },
+  INTROSPECTION_DISABLED: { status: 403, retry: false },
   PERSISTED_QUERY_NOT_FOUND: { status: 200, retry: false },
   INVALID_ID: { status: 400, retry: false },
   INVALID_CURSOR: { status: 400, retry: false },

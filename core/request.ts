@@ -19,6 +19,8 @@ export interface RequestContext {
   readonly position?: string
   /** The client's headers by lower-case name, for subgraphs of others that may see some of them. */
   readonly headers?: Readonly<Record<string, string | undefined>>
+  /** `performance.now()` when work for it began: what times that are told about it count from. */
+  readonly startedMs: number
   /** Unix milliseconds after which nobody waits for the answer. */
   readonly deadlineMs: number
   readonly signal: AbortSignal

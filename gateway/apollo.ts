@@ -18,7 +18,7 @@ import type { Principal, RequestContext } from '../core/request.ts'
 import type { AnswerCaching } from './answer-caching.ts'
 import { answerText } from './answer-text.ts'
 import { type Authenticator, mustBeKnown, principalKey } from './credentials.ts'
-import { onlyIntrospects, operationOf } from './documents.ts'
+import { introspects, onlyIntrospects, operationOf } from './documents.ts'
 import { type ErrorFormatter, retryAfterOf, statusOf } from './errors.ts'
 import type { FederatedGateway } from './executor/gateway.ts'
 import { createLargeAnswers, isLarge, type LargeAnswers } from './large-answers.ts'
@@ -84,8 +84,8 @@ export function createApollo(deps: {
       error: (message) => logger.error({}, String(message)),
     },
     persistedQueries: { cache: createPersistedQueries() },
-    // Where keys are asked for, whoever has one may see the schema.
-    introspection: deps.development || deps.authenticator.open !== true,
+    // Who may is decided with each operation.
+    introspection: true,
     includeStacktraceInErrorResponses: false,
     stopOnTerminationSignals: false,
     nodeEnv: 'production',
@@ -120,6 +120,13 @@ function operationPlugin(
         async didResolveOperation({ document, request, schema }) {
           const operation = operationOf(document, request.operationName)
           if (!(development && onlyIntrospects(operation))) mustBeKnown(context.principal, deps.authenticator)
+          // Where keys are asked for, whoever has one may see the schema.
+          if (!development && deps.authenticator.open === true && introspects(document, operation)) {
+            throw new AppError(
+              'INTROSPECTION_DISABLED',
+              'This server does not show its schema: leave out "__schema" and "__type".',
+            )
+          }
           if (operation.operation === OperationTypeNode.SUBSCRIPTION) {
             throw new AppError(
               'BAD_REQUEST',

@@ -6,6 +6,7 @@ import {
   Kind,
   type OperationDefinitionNode,
   parse,
+  type SelectionSetNode,
   validate,
 } from 'graphql'
 import { LRUCache } from 'lru-cache'
@@ -95,6 +96,26 @@ export function onlyIntrospects(operation: OperationDefinitionNode): boolean {
   return operation.selectionSet.selections.every(
     (selection) => selection.kind === Kind.FIELD && selection.name.value.startsWith('__'),
   )
+}
+
+/** Whether it asks for the schema, also beside other things. */
+export function introspects(document: DocumentNode, operation: OperationDefinitionNode): boolean {
+  const fragments = new Map(
+    document.definitions.flatMap((definition) =>
+      definition.kind === Kind.FRAGMENT_DEFINITION ? [[definition.name.value, definition.selectionSet] as const] : [],
+    ),
+  )
+  const asks = ({ selections }: SelectionSetNode): boolean =>
+    selections.some((selection) => {
+      if (selection.kind === Kind.FIELD) return selection.name.value === '__schema' || selection.name.value === '__type'
+      if (selection.kind === Kind.INLINE_FRAGMENT) return asks(selection.selectionSet)
+      const name = selection.name.value
+      const set = fragments.get(name)
+      // Once is enough: where two spread one fragment, its answer is the same.
+      fragments.delete(name)
+      return set !== undefined && asks(set)
+    })
+  return asks(operation.selectionSet)
 }
 
 function read(text: string, limits: GatewayLimits): Known {

@@ -64,6 +64,8 @@ function describe(error: unknown, passForeign: boolean): Known | undefined {
       const code = inner.extensions?.['code']
       // INTERNAL_SERVER_ERROR is also what Apollo Server calls anything without a code.
       if (isKnownCode(code) && code !== 'INTERNAL_SERVER_ERROR') coded ??= inner
+      // What Apollo Server refuses before it looks at the document has a status of HTTP, and not always a code.
+      else if (code === undefined && refusesRequest(inner)) coded ??= badRequest(inner)
     }
     if (!(inner instanceof GraphQLError) || inner.originalError == null) break
     inner = inner.originalError
@@ -77,7 +79,16 @@ function shown(error: WithExtensions): Known {
   const { http: _http, stacktrace: _stacktrace, exception: _exception, ...extensions } = error.extensions ?? {}
   const code = extensions['code']
   const retryable = isKnownCode(code) ? { retryable: errorCodes[code].retry } : {}
-  return { message: error.message, extensions: { ...extensions, ...retryable } }
+  return { message: error.message, extensions: { code: 'INTERNAL_SERVER_ERROR', ...extensions, ...retryable } }
+}
+
+function refusesRequest({ extensions }: WithExtensions): boolean {
+  const http = extensions?.['http']
+  return typeof http === 'object' && http !== null && 'status' in http && http.status === 400
+}
+
+function badRequest({ message, extensions }: WithExtensions): GraphQLFormattedError {
+  return { message, extensions: { ...extensions, code: 'BAD_REQUEST' } }
 }
 
 function placeOf(error: GraphQLError): Pick<GraphQLFormattedError, 'locations' | 'path'> {

@@ -39,6 +39,7 @@ export function createRequestScope(request: {
       ...(headers === undefined ? {} : { headers }),
       deadlineMs: limitMs === undefined ? Number.MAX_SAFE_INTEGER : Date.now() + limitMs,
       signal: controller.signal,
+      startedMs: performance.now(),
       statements: createStatementCounter(),
       written: [],
       missingShards: new Set(),

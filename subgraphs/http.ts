@@ -80,6 +80,7 @@ export async function serveSubgraph(deps: SubgraphServerDeps): Promise<SubgraphS
       ...(position === undefined ? {} : { position }),
       deadlineMs: live ? Number.MAX_SAFE_INTEGER : Date.now() + leftMs,
       signal: live ? signal : AbortSignal.any([signal, AbortSignal.timeout(leftMs)]),
+      startedMs: performance.now(),
       statements: createStatementCounter(),
       written: [],
       missingShards: new Set(),

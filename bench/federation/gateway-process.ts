@@ -30,6 +30,7 @@ function contextValue(): RequestContext {
     principal: anonymous,
     deadlineMs: Date.now() + 30_000,
     signal: new AbortController().signal,
+    startedMs: performance.now(),
     statements: createStatementCounter(),
     written: [],
     missingShards: new Set(),

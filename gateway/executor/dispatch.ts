@@ -7,7 +7,7 @@ import type { ExecutionResult } from 'graphql'
 import type { RequestContext } from '../../core/request.ts'
 import type { SubgraphExecutor } from '../../core/subgraph-executor.ts'
 import type { BatchedOperations } from './batched-operation.ts'
-import type { Path, SubgraphError } from './errors.ts'
+import { readErrors, type Path, type SubgraphError } from './errors.ts'
 import { isObject, own, type JsonObject } from './json.ts'
 import { copyJson } from './merge.ts'
 import type { CompiledFetch } from './plan.ts'
@@ -34,6 +34,7 @@ export interface SentRequest {
   /** The places of the plan that it serves. */
   readonly paths: readonly string[]
   readonly representations: number
+  /** Since work for the client's operation began. */
   readonly startMs: number
   readonly durationMs: number
 }
@@ -78,7 +79,7 @@ export function createDispatch(options: DispatchOptions): Dispatch {
         subgraph: request.subgraph,
         paths: calls.map(({ fetch }) => fetch.path.join('.')),
         representations: calls.reduce((sum, { texts }) => sum + (texts?.length ?? 0), 0),
-        startMs,
+        startMs: startMs - context.startedMs,
         durationMs: performance.now() - startMs,
       })
     }
@@ -202,5 +203,5 @@ function movedError(error: SubgraphError, path: Path): SubgraphError {
 
 function answerOf(result: ExecutionResult | AsyncIterable<ExecutionResult>): SubgraphAnswer {
   if (Symbol.asyncIterator in result) throw new Error('The subgraph answered a query with a stream.')
-  return { data: result.data, errors: result.errors ?? [] }
+  return { data: result.data, errors: readErrors(result.errors) }
 }

@@ -16,6 +16,31 @@ export interface SubgraphError {
   readonly original?: Error | undefined
 }
 
+/**
+ * The `errors` of an answer, whatever they are: one that is malformed must not cost the data beside it, so what can be
+ * read of it is kept.
+ */
+export function readErrors(errors: unknown): readonly SubgraphError[] {
+  if (errors === undefined || errors === null) return []
+  return (Array.isArray(errors) ? errors : [errors]).map(readError)
+}
+
+function readError(error: unknown): SubgraphError {
+  if (error instanceof GraphQLError) return error
+  if (!isObject(error)) return { message: typeof error === 'string' ? error : '' }
+  const { message, path, extensions } = error
+  return {
+    message: typeof message === 'string' ? message : '',
+    ...(isPath(path) ? { path } : {}),
+    ...(isObject(extensions) ? { extensions } : {}),
+    ...(error instanceof Error ? { original: error } : {}),
+  }
+}
+
+function isPath(value: unknown): value is Path {
+  return Array.isArray(value) && value.every((step) => typeof step === 'string' || typeof step === 'number')
+}
+
 export function subgraphError(error: SubgraphError, subgraph: string, path: Path | undefined): GraphQLError {
   const original = error instanceof Error ? error : error.original
   return new GraphQLError(error.message || `Error while fetching subquery from service "${subgraph}"`, {

@@ -61,6 +61,7 @@ export function createEventRuns(deps: {
         ...contextAt(context, position),
         signal: AbortSignal.timeout(timeoutMs),
         deadlineMs: Date.now() + timeoutMs,
+        startedMs: performance.now(),
         statements: createStatementCounter(),
         written: [],
         missingShards: new Set(),
@@ -78,6 +79,8 @@ export function createEventRuns(deps: {
       // Completing an event changes it, and others may be given the same.
       const dataOf = ({ data }: ExecutionResult): JsonObject => (isObject(data) ? structuredClone(data) : {})
       return events.map(async (event) => {
+        // Refused: there is nothing that could be completed.
+        if (event.data == null && event.errors !== undefined) return event
         let answer = await subscription.run(batchContext, dataOf(event), dispatch)
         // Nothing of it would be left, its cursor neither: worth waiting for, if what is missing may come back.
         const given = AbortSignal.any([batchContext.signal, context.signal])

@@ -1,6 +1,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 import type { FastifyInstance } from 'fastify'
 import { authorize, unauthenticated } from '../../access/rights.ts'
+import { AppError } from '../../core/errors.ts'
 import { type Authenticator, keyInHeaders, principalOf } from '../credentials.ts'
 import type { ErrorFormatter } from '../errors.ts'
 import { requestIdOf } from '../request-scope.ts'
@@ -23,8 +24,9 @@ export function addMetricsRoute(
   app.get('/metrics', async (request, reply) => {
     try {
       const key = keyInHeaders(request.headers)
-      if (key === undefined) throw unauthenticated()
-      if (token === undefined || !isSame(key, token)) authorize(await principalOf(authenticator, key), 'ops.read')
+      if (authenticator.open === true) checkToken(key, token)
+      else if (key === undefined) throw unauthenticated()
+      else if (token === undefined || !isSame(key, token)) authorize(await principalOf(authenticator, key), 'ops.read')
       return await reply
         .header('content-type', page.contentType)
         .header('cache-control', 'no-store')
@@ -33,6 +35,19 @@ export function addMetricsRoute(
       return sendError(reply, errors, error, requestIdOf(request.headers['ledgerway-request-id']))
     }
   })
+}
+
+/** Where nobody has a key, the token alone opens the page: what it tells of a deployment is not for everybody. */
+function checkToken(key: string | undefined, token: string | undefined): void {
+  if (token === undefined) {
+    throw new AppError('FORBIDDEN', 'Nobody may read the metrics of this server: it was started without METRICS_TOKEN.')
+  }
+  if (key === undefined || !isSame(key, token)) {
+    throw new AppError(
+      'UNAUTHENTICATED',
+      'Metrics are for the holder of METRICS_TOKEN: send "authorization: Bearer TOKEN".',
+    )
+  }
 }
 
 /** In a time that does not tell how much of it is right. */

@@ -31,9 +31,20 @@ export function addErrorHandlers(app: FastifyInstance, errors: ErrorFormatter, e
     sendError(reply, errors, ofFastify(error), requestIdOf(request.headers['ledgerway-request-id'])),
   )
   app.setNotFoundHandler((request, reply) => {
-    const error = new AppError('NOT_FOUND', `There is nothing at this address${elsewhere}`)
+    const allowed = methodsAt(app, request.url)
+    if (allowed.length > 0) void reply.header('allow', allowed.join(', '))
+    const error =
+      allowed.length > 0
+        ? new AppError('BAD_REQUEST', `This address takes ${allowed.join(' and ')}.`, { details: { httpStatus: 405 } })
+        : new AppError('NOT_FOUND', `There is nothing at this address${elsewhere}`)
     return sendError(reply, errors, error, requestIdOf(request.headers['ledgerway-request-id']))
   })
+}
+
+/** What may be asked of an address; nothing where there is none. */
+function methodsAt(app: FastifyInstance, address: string): readonly string[] {
+  const [url = ''] = address.split('?')
+  return ['GET', 'POST'].filter((method) => app.hasRoute({ method, url }))
 }
 
 /** Anything thrown, as the errors of one answer. */

@@ -4,9 +4,9 @@
  */
 import { createClient, type SubscribePayload } from 'graphql-ws'
 import { WebSocket } from 'ws'
-import type { ExecutionResult } from 'graphql'
+import type { ExecutionResult, GraphQLError } from 'graphql'
 import type { SubgraphRequest } from '../../core/subgraph-executor.ts'
-import { subgraphError } from '../executor/errors.ts'
+import { readErrors, subgraphError } from '../executor/errors.ts'
 import type { HeaderBuilder } from './headers.ts'
 import { unavailable } from './wire.ts'
 
@@ -54,8 +54,8 @@ export function createSubscriber({ subgraph, url, headersOf }: SubscriberOptions
           } catch (error) {
             end()
             // graphql-ws rejects with the GraphQL errors that refused the operation, or with how the socket closed.
-            if (Array.isArray(error)) throw error[0] instanceof Error ? error[0] : unavailable(subgraph, error)
-            throw unavailable(subgraph, error)
+            if (!Array.isArray(error)) throw unavailable(subgraph, error)
+            return { done: false, value: withErrorsOf(subgraph, { errors: error as readonly GraphQLError[] }) }
           }
         },
         async return() {
@@ -71,6 +71,7 @@ export function createSubscriber({ subgraph, url, headersOf }: SubscriberOptions
 /** As JSON they have lost what they are, and with it the place they speak of and the code that every error has. */
 function withErrorsOf(subgraph: string, event: ExecutionResult): ExecutionResult {
   const { errors, ...rest } = event
-  if (errors === undefined) return rest
-  return { ...rest, errors: errors.map((error) => subgraphError(error, subgraph, error.path)) }
+  const told = readErrors(errors)
+  if (told.length === 0) return rest
+  return { ...rest, errors: told.map((error) => subgraphError(error, subgraph, error.path)) }
 }

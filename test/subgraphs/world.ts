@@ -179,6 +179,7 @@ export function requestContext(principal: Principal, position?: string): Request
     ...(position === undefined ? {} : { position }),
     deadlineMs: Date.now() + 20_000,
     signal: new AbortController().signal,
+    startedMs: performance.now(),
     statements: createStatementCounter(),
     written: [],
     missingShards: new Set(),

@@ -147,6 +147,14 @@ describe('what is refused', () => {
     expect(await response.json()).toMatchObject({ errors: [{ extensions: { code: 'NOT_FOUND' } }] })
   })
 
+  test.each(['PUT', 'PATCH', 'DELETE', 'OPTIONS'])('%s, with the methods that there are', async (method) => {
+    const response = await fetch(edge.url, { method })
+    expect(response.status).toBe(405)
+    expect(response.headers.get('allow')).toBe('GET, POST')
+    expect(await response.json()).toMatchObject({ errors: [{ extensions: { code: 'BAD_REQUEST' } }] })
+    expect((await fetch(new URL('/health', edge.url), { method })).headers.get('allow')).toBe('GET')
+  })
+
   test('a list in variables that is too long, before anything is done for its items', async () => {
     const query = 'query ($numbers: [Int!]!) { sum(numbers: $numbers) }'
     expect(await code({ query, variables: { numbers: Array.from({ length: 1001 }, () => 1) } })).toEqual([

@@ -83,7 +83,45 @@ test('in production an open gateway shows answers, and not its schema', async ()
   })
   const { body } = await production.post({ query: '{ __schema { queryType { name } } }' }, {})
   expect(body.data).toBeUndefined()
-  expect(body.errors?.[0]?.extensions['code']).toBe('GRAPHQL_VALIDATION_FAILED')
+  expect(body.errors?.[0]).toMatchObject({
+    message: 'This server does not show its schema: leave out "__schema" and "__type".',
+    extensions: { code: 'INTROSPECTION_DISABLED' },
+  })
+})
+
+test('in production an open gateway finds the schema also where it is asked for in a fragment', async () => {
+  await using production = await startEdge({ cache: false, deps: { ...open, development: false } })
+  const query =
+    '{ whoAmI ...A } fragment A on Query { ...B ... on Query { ...B } } fragment B on Query { __type(name: "A") { name } }'
+  const { status, body } = await production.post({ query }, {})
+  expect(status).toBe(403)
+  expect(body.errors?.[0]?.extensions['code']).toBe('INTROSPECTION_DISABLED')
+})
+
+describe('the metrics of an open gateway', () => {
+  const page = { text: async () => 'up 1\n', contentType: 'text/plain' }
+  const read = async (at: Edge, headers: Record<string, string> = {}) => {
+    const response = await fetch(new URL('/metrics', at.url), { headers })
+    const text = await response.text()
+    return { status: response.status, text }
+  }
+
+  test('are for the holder of the token alone, and who has none is not told to send an API key', async () => {
+    const token = 'a-token-for-scrapers'
+    await using measured = await startEdge({ cache: false, deps: { ...open, metricsPage: { page, token } } })
+    expect(await read(measured, { authorization: `Bearer ${token}` })).toEqual({ status: 200, text: 'up 1\n' })
+    const refused = await read(measured)
+    expect(refused.status).toBe(401)
+    expect(refused.text).toContain('METRICS_TOKEN')
+    expect(await read(measured, { authorization: 'Bearer wrong' })).toMatchObject({ status: 401 })
+  })
+
+  test('are for nobody where there is no token', async () => {
+    await using measured = await startEdge({ cache: false, deps: { ...open, metricsPage: { page, token: undefined } } })
+    const refused = await read(measured, { authorization: 'Bearer any' })
+    expect(refused.status).toBe(403)
+    expect(refused.text).toContain('was started without METRICS_TOKEN')
+  })
 })
 
 test('without a list no header goes on, whatever the client sends', async () => {

@@ -96,6 +96,19 @@ test('explain tells the plan and every request that was sent', async () => {
   expect(gateway.federated.explainPlan('{ ships { id } }')).toContain('Fetch(service: "fleet")')
 })
 
+test('explain counts the start of a fetch from the start of its request, not of the process', async () => {
+  await using gateway = await testGateway(subgraphs, { explain: () => true })
+  const startedMs = performance.now() - 5
+  const { extensions } = await gateway.query('{ ships { captain } }', {}, requestContext({ startedMs }))
+  const untilNow = performance.now() - startedMs
+  const { fetches } = (extensions?.plan ?? {}) as { fetches: { startMs: number; durationMs: number }[] }
+  expect(fetches).toHaveLength(2)
+  for (const { startMs, durationMs } of fetches) {
+    expect(startMs).toBeGreaterThanOrEqual(5)
+    expect(startMs + durationMs).toBeLessThanOrEqual(untilNow)
+  }
+})
+
 test('what is asked of entities at several places is asked once, also under operations of different names', async () => {
   await using gateway = await testGateway(subgraphs)
   const { data } = await gateway.query('query Ships { ships { captain } flagship { captain } }')

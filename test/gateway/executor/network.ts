@@ -87,6 +87,7 @@ export function requestContext(over: Partial<RequestContext> = {}): RequestConte
     principal: anonymous,
     deadlineMs: Date.now() + 30_000,
     signal: new AbortController().signal,
+    startedMs: performance.now(),
     statements: createStatementCounter(),
     written: [],
     missingShards: new Set(),
