@@ -108,7 +108,7 @@ export async function composeData(
   stack: AsyncDisposableStack,
   options: { joinRunning: boolean },
 ): Promise<DataParts> {
-  const servers = stack.use(await openServers({ config, logger, out, joinRunning: options.joinRunning }))
+  const servers = stack.use(await openServers({ config, logger, out, signal, joinRunning: options.joinRunning }))
   signal.throwIfAborted()
   const wrappingKey = wrappingKeyBytes(
     await storedSecret('wrapping', config.keys.wrapping, keysDirectory(config), newWrappingKey),

@@ -5,7 +5,7 @@ import { type Config, roles } from './config.ts'
 import { startEmbeddedPostgres } from './embedded/postgres.ts'
 import { soloModeLine, startRedis } from './embedded/redis.ts'
 import { ensureJobsDatabase } from './jobs-database.ts'
-import { claimDataDirectory, readRunFile, type RunInfo } from './embedded/run-file.ts'
+import { claimDataDirectory, type DataDirectoryClaim, joinOrClaim, type RunInfo } from './embedded/run-file.ts'
 
 /** The databases that this process works with, whoever runs them. URLs carry credentials: never log them. */
 export interface Servers extends AsyncDisposable {
@@ -30,11 +30,18 @@ export async function openServers(deps: {
   out: NodeJS.WriteStream
   /** Whether a product that runs on the data directory is joined; else a second start is refused. */
   joinRunning: boolean
+  signal: AbortSignal
 }): Promise<Servers> {
-  const { config, logger, out } = deps
-  if (deps.joinRunning && config.external === undefined) {
-    const running = await readRunFile(config.dataDir)
-    if (running !== undefined) {
+  const { config, logger, out, signal } = deps
+  await using stack = new AsyncDisposableStack()
+  let claim: DataDirectoryClaim | undefined
+  if (config.external === undefined && !deps.joinRunning) claim = stack.use(await claimDataDirectory(config.dataDir))
+  else if (config.external === undefined) {
+    const onWaiting = (): void => void out.write(`waiting for the start of Ledgerway on ${config.dataDir}\n`)
+    const found = await joinOrClaim(config.dataDir, { signal, onWaiting })
+    if ('claim' in found) claim = stack.use(found.claim)
+    else {
+      const { running } = found
       return {
         shards: running.shards,
         catalogUrl: running.catalogUrl,
@@ -45,8 +52,6 @@ export async function openServers(deps: {
       }
     }
   }
-  await using stack = new AsyncDisposableStack()
-  const claim = config.external === undefined ? stack.use(await claimDataDirectory(config.dataDir)) : undefined
   const [postgres, redis] = await startAll(openPostgres(config, logger), openRedisServer(config, logger))
   stack.use(postgres)
   stack.use(redis)

@@ -25,6 +25,12 @@ export interface ShardInfo {
   readonly servers: readonly (ServerStats & { readonly key: string })[]
 }
 
+/** What a word to all of them changed. */
+export interface Steered {
+  readonly moves: readonly Move[]
+  readonly rebalance: Rebalance | null
+}
+
 /** What operators do with shards: for the command line, the operations API and jobs. */
 export interface ShardAdmin {
   list(): Promise<ShardInfo[]>
@@ -43,9 +49,9 @@ export interface ShardAdmin {
   pause(moveId: number): Promise<Move>
   resume(moveId: number): Promise<Move>
   cancel(moveId: number): Promise<Move>
-  /** Every move that is open, and the rebalance under way, which plans no further ones; answers the moves this changed. */
-  pauseAll(): Promise<Move[]>
-  resumeAll(): Promise<Move[]>
+  /** Every move that is open, and the rebalance under way, which plans no further ones; answers what this changed. */
+  pauseAll(): Promise<Steered>
+  resumeAll(): Promise<Steered>
   /** See `Rebalancer`; `rebalancer.run`, or a worker, does it. */
   rebalance(): Promise<Rebalance>
   /** `server` is a replica's `host:port/database`; optional where there is one replica. See `promote`. */
@@ -89,7 +95,7 @@ export function createShardAdmin(deps: {
 
   return {
     async list() {
-      const directory = await loadDirectory(catalog)
+      const [directory] = await Promise.all([loadDirectory(catalog), store.observe()])
       return [...directory.shards.keys()].map((name) => infoOf(directory, name))
     },
     async add(shard) {
@@ -113,12 +119,12 @@ export function createShardAdmin(deps: {
     cancel: (moveId) => steerMove(catalog, moveId, { cancel: true, paused: false }),
     async pauseAll() {
       // First whoever plans moves, so that none is planned after the others were told.
-      await rebalancer.steer(true)
-      return steerMoves(catalog, true)
+      const rebalance = await rebalancer.steer(true)
+      return { rebalance, moves: await steerMoves(catalog, true) }
     },
     async resumeAll() {
-      await rebalancer.steer(false)
-      return steerMoves(catalog, false)
+      const rebalance = await rebalancer.steer(false)
+      return { rebalance, moves: await steerMoves(catalog, false) }
     },
     rebalance: () => rebalancer.request(),
     async promote(shard, { server, acceptLoss = false }) {

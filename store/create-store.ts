@@ -273,8 +273,18 @@ export async function createStore(deps: StoreDeps): Promise<Store> {
     },
     poolStats: () => [
       ...[...servers.values()].flatMap((group) => group.stats()),
-      { ...catalogPool.stats(), shard: 'catalog', server: 'primary', lagMs: 0, inRotation: catalogPool.up() },
+      {
+        ...catalogPool.stats(),
+        shard: 'catalog',
+        server: 'primary',
+        formerPrimary: false,
+        lagMs: 0,
+        inRotation: catalogPool.up(),
+      },
     ],
+    async observe() {
+      await Promise.all([...servers.values()].map((group) => group.observe()))
+    },
     async read(companyIds, fn, scope) {
       await catchUp(scope)
       return Promise.all(

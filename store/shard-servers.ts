@@ -37,6 +37,8 @@ export interface ShardServers extends AsyncDisposable {
    */
   setPrimary(role: { primaryServer: string | null; generation: number }): void
   stats(): ServerStats[]
+  /** Asks the replicas now how far they are, for who cannot wait for the next round. */
+  observe(): Promise<void>
 }
 
 interface Server {
@@ -47,6 +49,7 @@ interface Server {
   replayed: bigint
   lagMs: number
   healthy: boolean
+  standby: boolean | undefined
   /** In flight: counted from the choice on, so that many at once do not all choose the same. */
   reads: number
   /** The generation for which this server was seen not to be a standby, and fenced if it had to be. */
@@ -86,6 +89,7 @@ export function createShardServers(deps: {
     replayed: -1n,
     lagMs: Number.POSITIVE_INFINITY,
     healthy: false,
+    standby: undefined,
     reads: 0,
     fencedFor: 0,
   })
@@ -106,16 +110,17 @@ export function createShardServers(deps: {
             select pg_is_in_recovery() as standby,
               (case when pg_is_in_recovery() then pg_last_wal_replay_lsn() else pg_current_wal_flush_lsn() end)::text
                 as lsn`
-          if (row !== undefined) observe(server, parseLsn(row.lsn), row.standby)
+          if (row !== undefined) note(server, parseLsn(row.lsn), row.standby)
         } catch (error) {
           if (server.healthy) logger.warn({ shard, server: server.label, error }, 'a replica leaves the rotation')
           server.healthy = false
+          server.standby = undefined
         }
       }),
     )
   }
 
-  function observe(server: Server, lsn: bigint, standby: boolean): void {
+  function note(server: Server, lsn: bigint, standby: boolean): void {
     const now = clock.now()
     if (server === primary) {
       samples.push({ at: now, lsn })
@@ -123,6 +128,7 @@ export function createShardServers(deps: {
       return
     }
     server.replayed = lsn
+    server.standby = standby
     const newest = samples.at(-1)
     const reached = samples.findLast((sample) => sample.lsn <= lsn)
     server.lagMs = newest === undefined || newest.lsn <= lsn ? 0 : now - (reached?.at ?? Number.NEGATIVE_INFINITY)
@@ -190,6 +196,7 @@ export function createShardServers(deps: {
       samples.length = 0
       for (const server of servers) {
         server.healthy = false
+        server.standby = undefined
         // Connections were accepted for another role.
         const old = server.pool
         server.pool = openPool(server.url)
@@ -201,9 +208,13 @@ export function createShardServers(deps: {
         ...server.pool.stats(),
         shard,
         server: server === primary ? 'primary' : server.label === 'primary' ? 'replica-0' : server.label,
+        formerPrimary: server !== primary && server.standby === false,
         lagMs: server === primary ? 0 : server.lagMs,
         inRotation: server.pool.up() && (server === primary || server.healthy),
       })),
+    async observe() {
+      if (servers.length > 1) await watch()
+    },
     async [Symbol.asyncDispose]() {
       stopped = true
       clearTimeout(timer)

@@ -35,6 +35,8 @@ export interface ServerStats extends PoolStats {
   readonly server: string
   /** How far a replica is behind its primary, infinite while unknown; 0 for a primary. */
   readonly lagMs: number
+  /** It believes itself to be a primary, and the directory names another: it takes neither reads nor writes. */
+  readonly formerPrimary: boolean
   /** Whether work is sent there: the server is up and, for a replica, a standby that lags less than the limit. */
   readonly inRotation: boolean
 }
@@ -61,6 +63,8 @@ export interface Store extends AsyncDisposable {
   readonly catalog: Sql
   /** One entry per server: each shard's primary and replicas, and the catalog. */
   poolStats(): readonly ServerStats[]
+  /** Asks every replica now how far it is, for who has just begun; one that does not answer within 2 s stays unknown. */
+  observe(): Promise<void>
   /** Groups the ids by shard and runs `fn` once per shard, all at once, on a replica where that is fresh enough. */
   read<T>(
     companyIds: readonly CompanyId[],

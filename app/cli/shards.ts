@@ -2,6 +2,7 @@ import { setTimeout } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { AppError } from '../../core/errors.ts'
 import { parseCompanyId, parseShardId } from '../../core/ids.ts'
+import type { ShardInfo } from '../../store/admin.ts'
 import type { Move } from '../../store/move/move-row.ts'
 import type { Rebalance } from '../../store/move/rebalance.ts'
 import { composeData } from '../compose.ts'
@@ -81,8 +82,12 @@ function actionOf(
       case 'pause':
       case 'resume':
         return async ({ admin }) => {
-          const moves = await (action === 'pause' ? admin.pauseAll() : admin.resumeAll())
+          const { moves, rebalance } = await (action === 'pause' ? admin.pauseAll() : admin.resumeAll())
+          if (rebalance !== null) line(rebalanceLine(rebalance))
           for (const changed of moves) line(moveLine(changed))
+          if (rebalance === null && moves.length === 0) {
+            line(`nothing to ${action}: no move or rebalance is ${action === 'pause' ? 'under way' : 'paused'}`)
+          }
           return 0
         }
       default:
@@ -121,11 +126,7 @@ const list: Run = async ({ admin }) => {
   for (const shard of await admin.list()) {
     line(`${shard.name}: ${shard.buckets} buckets, ${shard.overrides} companies by override, region ${shard.region}`)
     if (!shard.configured) line('  not in SHARDS of this process')
-    for (const { server, key, up, lagMs, open, max } of shard.servers) {
-      const lag =
-        server === 'primary' ? '' : `, ${Number.isFinite(lagMs) ? `${Math.round(lagMs)} ms behind` : 'lag unknown'}`
-      line(`  ${server} ${key}: ${up ? 'up' : 'down'}${lag}, ${open} of ${max} connections`)
-    }
+    for (const server of shard.servers) line(`  ${serverLine(server)}`)
   }
   return 0
 }
@@ -173,6 +174,15 @@ function moveLine(move: Move): string {
   const held = move.fenceMs === null ? '' : `, writes held back for ${move.fenceMs} ms`
   const error = move.error === null ? '' : `, ${move.error}`
   return `move ${move.id}: ${move.companyId} ${move.source} -> ${move.target}: ${state}${move.paused ? ' (paused)' : ''}, ${move.rowsCopied} rows copied${held}${error}`
+}
+
+function serverLine({ server, key, up, formerPrimary, lagMs, open, max }: ShardInfo['servers'][number]): string {
+  if (formerPrimary) {
+    return `former primary ${key}: fenced, serves nothing; make it a replica of the new primary before you use it`
+  }
+  const lag =
+    server === 'primary' ? '' : `, ${Number.isFinite(lagMs) ? `${Math.round(lagMs)} ms behind` : 'lag unknown'}`
+  return `${server} ${key}: ${up ? 'up' : 'down'}${lag}, ${open} of ${max} connections`
 }
 
 const rebalanceLine = ({ state, paused, buckets, bucketsLeft, companiesMoved, error }: Rebalance): string =>

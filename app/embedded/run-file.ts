@@ -4,6 +4,7 @@ import { DatabaseSync } from 'node:sqlite'
 import { z } from 'zod'
 import { AppError } from '../../core/errors.ts'
 import { parseShardId } from '../../core/ids.ts'
+import { pause } from '../../core/waker.ts'
 import { cannotUse, makeDirectory } from './data-directory.ts'
 import { processStart } from './process-identity.ts'
 
@@ -40,25 +41,61 @@ export interface DataDirectoryClaim extends AsyncDisposable {
   publish(info: RunInfo): Promise<void>
 }
 
-/**
- * Makes the data directory this process's own until disposed. The lock is the kernel's, taken by SQLite on a file of no
- * content: it ends with the process however that dies, so there is no stale one to judge, and nobody can slip in
- * between judging and taking. @throws AppError CONFIG_INVALID if another process holds it, or it cannot be used
- */
+/** As `tryClaim`. @throws AppError CONFIG_INVALID if another process holds it, or it cannot be used */
 export async function claimDataDirectory(dataDir: string): Promise<DataDirectoryClaim> {
+  const claim = await tryClaim(dataDir)
+  if (claim !== undefined) return claim
+  const owner = await readRunFile(dataDir)
+  throw new AppError(
+    'CONFIG_INVALID',
+    `Ledgerway already runs on ${dataDir}${owner === undefined ? '' : ` (process ${owner.pid}${owner.url === undefined ? '' : `, ${owner.url}`})`}. Stop it first, or set another DATA_DIR.`,
+  )
+}
+
+/**
+ * For who works beside a running product, or alone: what runs there, or the directory itself where nothing does. A process
+ * that holds it and has not yet said where its servers are (it is starting, or a command at work) is waited for.
+ * @throws AppError CONFIG_INVALID if that takes longer than `patienceMs`, or the directory cannot be used
+ */
+export async function joinOrClaim(
+  dataDir: string,
+  options: { signal: AbortSignal; onWaiting?: () => void; patienceMs?: number },
+): Promise<{ running: RunFile } | { claim: DataDirectoryClaim }> {
+  const { signal, onWaiting, patienceMs = 60_000 } = options
+  const until = performance.now() + patienceMs
+  for (let attempt = 1; ; attempt++) {
+    const running = await readRunFile(dataDir)
+    if (running !== undefined) return { running }
+    const claim = await tryClaim(dataDir)
+    if (claim !== undefined) return { claim }
+    if (performance.now() >= until) {
+      throw new AppError(
+        'CONFIG_INVALID',
+        `Another process of Ledgerway uses ${dataDir} and is not ready: it is starting, or a command at work. Try again when it is ready or has ended.`,
+      )
+    }
+    if (attempt === 1) onWaiting?.()
+    await pause(waitMs, signal)
+    signal.throwIfAborted()
+  }
+}
+
+const waitMs = 100
+
+/**
+ * Makes the data directory this process's own until disposed; undefined where another process has it. The lock is the
+ * kernel's, taken by SQLite on a file of no content: it ends with the process however that dies, so there is no stale one
+ * to judge, and nobody can slip in between judging and taking. @throws AppError CONFIG_INVALID if it cannot be used
+ */
+async function tryClaim(dataDir: string): Promise<DataDirectoryClaim | undefined> {
   const file = join(dataDir, 'run.json')
   const lock = openLock(dataDir)
   try {
     lock.exec('begin exclusive')
   } catch (cause) {
     lock.close()
-    if (!isBusy(cause)) throw cannotUse(dataDir, cause)
-    const owner = await readRunFile(dataDir)
-    throw new AppError(
-      'CONFIG_INVALID',
-      `Ledgerway already runs on ${dataDir}${owner === undefined ? '' : ` (process ${owner.pid}${owner.url === undefined ? '' : `, ${owner.url}`})`}. Stop it first, or set another DATA_DIR.`,
-      { cause },
-    )
+    if (isBusy(cause)) return undefined
+    throw cannotUse(dataDir, cause)
   }
   await rm(file, { force: true }) // a dead process's
   return {

@@ -39,7 +39,7 @@ export interface MoverDeps {
 export type MoveStep = 'taken' | 'copied' | 'verified' | 'fenced' | 'drained' | 'opened' | 'flipped' | 'cleaned'
 
 export interface Mover {
-  /** Plans the move of a company; `run` does it. @throws AppError ALREADY_EXISTS | NOT_FOUND */
+  /** Plans the move of a company; `run` does it. @throws AppError NOT_FOUND | BAD_USER_INPUT | ALREADY_EXISTS | SHARD_UNAVAILABLE */
   plan(companyId: CompanyId, target: ShardId): Promise<Move>
   /**
    * Works at a move until the company has moved, or it failed, was paused or cancelled, or another process has it; answers
@@ -69,9 +69,10 @@ export function createMover(deps: MoverDeps): Mover {
     async plan(companyId, target) {
       if (!store.shards.includes(target)) throw new AppError('NOT_FOUND', `There is no shard "${target}".`)
       const directory = await loadDirectory(catalog)
-      requireRegion(directory, companyId, target)
       const source = locate(directory, companyId)
+      await requireCompany(companyId, source)
       if (source === target) throw new AppError('BAD_USER_INPUT', 'The company is on that shard already.')
+      requireRegion(directory, companyId, target)
       return planMove(catalog, { companyId, source, target })
     },
     async run(id, signal) {
@@ -93,6 +94,12 @@ export function createMover(deps: MoverDeps): Mover {
       }
       return ids.length
     },
+  }
+
+  /** A bucket has a shard for any id: whether there is such a company only the shard knows. Every company has a ledger. */
+  async function requireCompany(companyId: CompanyId, shard: ShardId): Promise<void> {
+    const found = await store.onPrimary(shard, (sql) => sql`select from ledger_heads where company_id = ${companyId}`)
+    if (found.length === 0) throw new AppError('NOT_FOUND', `There is no company ${companyId}.`)
   }
 
   async function work(taken: HeldMove, signal: AbortSignal | undefined): Promise<void> {

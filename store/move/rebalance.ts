@@ -26,7 +26,7 @@ export interface Rebalancer {
   list(limit: number): Promise<Rebalance[]>
   /** @throws AppError NOT_FOUND */
   find(id: number): Promise<Rebalance>
-  /** The one that is running, if there is one: stops before its next company, or goes on. */
+  /** The one that is running: stops before its next company, or goes on. Null where that changes nothing. */
   steer(paused: boolean): Promise<Rebalance | null>
   /** Stops before its next company. What has moved stays where it is. */
   cancel(id: number): Promise<void>
@@ -208,7 +208,8 @@ export function createRebalancer(deps: {
     find,
     async steer(paused) {
       const [row] = await catalog<Rebalance[]>`
-        update rebalances set paused = ${paused} where state = 'running' returning ${catalog.unsafe(columns)}`
+        update rebalances set paused = ${paused} where state = 'running' and paused <> ${paused}
+        returning ${catalog.unsafe(columns)}`
       return row ?? null
     },
     async cancel(id) {

@@ -125,11 +125,11 @@ export function createMoveResolvers(deps: { store: Store; jobs: Jobs; logger: Lo
       },
       pauseMoves: async (_, { move }, { principal }) => {
         mayWrite(principal)
-        return move == null ? (await admin.pauseAll()).slice(0, maxListed) : [await admin.pause(rowId(move))]
+        return move == null ? (await admin.pauseAll()).moves.slice(0, maxListed) : [await admin.pause(rowId(move))]
       },
       resumeMoves: async (_, { move }, { principal }) => {
         mayWrite(principal)
-        return move == null ? (await admin.resumeAll()).slice(0, maxListed) : [await admin.resume(rowId(move))]
+        return move == null ? (await admin.resumeAll()).moves.slice(0, maxListed) : [await admin.resume(rowId(move))]
       },
       cancelMove: (_, { id }, { principal }) => {
         mayWrite(principal)

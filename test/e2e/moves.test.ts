@@ -1,4 +1,5 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -7,6 +8,8 @@ import { createClient } from 'graphql-ws'
 import { expect, onTestFinished, test } from 'vitest'
 import { WebSocket } from 'ws'
 import { type Product, startProduct } from '../support/product.ts'
+
+const root = new URL('../..', import.meta.url).pathname
 
 interface JobSeen {
   readonly state: string
@@ -46,6 +49,16 @@ async function append(product: Product, companyId: string, key: string): Promise
     { input: { companyId, records: [{ kind: 'note.added', source: 'test', stream: 'notes', data: {}, key }] } },
   )
   if (errors !== undefined) throw new Error(errors[0]?.message)
+}
+
+/** A command on the product's data directory: how it ended, and what it wrote. */
+async function commandLine(product: Product, ...args: string[]): Promise<{ code: number; output: string }> {
+  const env = { ...process.env, DATA_DIR: product.dataDir, LOG_LEVEL: 'error' }
+  const child = spawn(process.execPath, ['app/cli.ts', ...args], { cwd: root, env, stdio: ['ignore', 'pipe', 'pipe'] })
+  let output = ''
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => (output += chunk.toString()))
+  const [code] = (await once(child, 'close')) as [number]
+  return { code, output }
 }
 
 async function shardOf(product: Product, id: string): Promise<string> {
@@ -122,6 +135,16 @@ test('an administrator moves a company by mutation while it is written to, and f
   )
   const rebalance = await followed(product, rebalanced.data?.rebalanceShards.job.id ?? '')
   expect(rebalance.at(-1)).toMatchObject({ state: 'COMPLETED', result: { buckets: 0 } })
+
+  // The command line, beside it: what cannot be done, and what there is not to do, is said.
+  expect(await commandLine(product, 'shards', 'move', 'nobody', '--to', 'shard-1')).toEqual({
+    code: 1,
+    output: 'ledgerway: There is no company nobody.\n',
+  })
+  expect(await commandLine(product, 'shards', 'pause')).toEqual({
+    code: 0,
+    output: 'nothing to pause: no move or rebalance is under way\n',
+  })
 })
 
 test('a replica promoted by mutation takes the writes, also after a restart on which its port was taken', async () => {

@@ -215,6 +215,17 @@ test('a promoted replica takes the writes, nothing is lost, and the old primary 
   expect(info).toMatchObject({ name: shard, generation: 2 })
 })
 
+test('an old primary is listed as one, by a process that has just begun too, and not as a replica that is up', async () => {
+  await using fresh = await openStore({ shards: [config], catalogUrl: servers.catalogUrl })
+  const mover = createMover({ store: fresh, logger: silentLogger })
+  const rebalancer = createRebalancer({ store: fresh, mover, logger: silentLogger })
+  const admin = createShardAdmin({ store: fresh, mover, rebalancer, shards: [config], logger: silentLogger })
+  const [info] = await admin.list()
+  const [old, current] = info?.servers ?? []
+  expect(old).toMatchObject({ key: serverKey(primaryProxy.url), formerPrimary: true, inRotation: false })
+  expect(current).toMatchObject({ key: serverKey(replicaProxy.url), server: 'primary', formerPrimary: false })
+})
+
 test('an old primary that has lost its fence is fenced again by whoever sees it', async () => {
   const old = postgres(servers.shards[0]!.primaryUrl, { max: 1, fetch_types: false, onnotice() {} })
   await old`set default_transaction_read_only = off`

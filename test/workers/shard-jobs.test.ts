@@ -76,7 +76,7 @@ test('a job whose move is paused frees its slot, and ends once the move is resum
   await eventually(async () => expect((await jobs.get(other.job))?.state).toBe('completed'))
   await eventually(async () => expect((await jobs.get(paused.job))?.state).toBe('delayed'))
   expect(await admin.findMove(paused.move)).toMatchObject({ state: 'copying', paused: true })
-  expect(await admin.resumeAll()).toMatchObject([{ id: paused.move, paused: false }])
+  expect(await admin.resumeAll()).toMatchObject({ moves: [{ id: paused.move, paused: false }], rebalance: null })
   await eventually(async () => expect((await jobs.get(paused.job))?.state).toBe('completed'))
   expect(await jobs.get(paused.job)).toMatchObject({
     progress: 1,

@@ -4,7 +4,7 @@ import { readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
-import { claimDataDirectory, readRunFile } from '../../../app/embedded/run-file.ts'
+import { claimDataDirectory, joinOrClaim, readRunFile } from '../../../app/embedded/run-file.ts'
 import { privateFolder } from './support.ts'
 
 const info = {
@@ -100,4 +100,22 @@ test('a directory that cannot be written is refused in words', async () => {
     code: 'CONFIG_INVALID',
     message: expect.stringContaining('cannot be used'),
   })
+})
+
+test('who is to work beside a product that is still starting waits for it, and is not told to stop it', async () => {
+  using folder = privateFolder()
+  const { signal } = new AbortController()
+  const starting = await claimDataDirectory(folder.dataDir)
+  await expect(joinOrClaim(folder.dataDir, { signal, patienceMs: 0 })).rejects.toThrow(/is not ready: it is starting/)
+
+  const waiting = Promise.withResolvers<void>()
+  const joining = joinOrClaim(folder.dataDir, { signal, onWaiting: waiting.resolve })
+  await waiting.promise
+  await starting.publish(info)
+  expect(await joining).toMatchObject({ running: { pid: process.pid, url: info.url } })
+
+  await starting[Symbol.asyncDispose]()
+  const alone = await joinOrClaim(folder.dataDir, { signal })
+  expect(Object.keys(alone)).toEqual(['claim'])
+  if ('claim' in alone) await alone.claim[Symbol.asyncDispose]()
 })

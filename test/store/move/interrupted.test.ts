@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { isAppError } from '../../../core/errors.ts'
-import type { ShardId } from '../../../core/ids.ts'
+import { parseCompanyId, type ShardId } from '../../../core/ids.ts'
 import { silentLogger } from '../../../core/log.ts'
 import { createShardAdmin } from '../../../store/admin.ts'
 import type { MoveStep } from '../../../store/move/mover.ts'
@@ -152,4 +152,17 @@ test('a company moves to one place at a time', async () => {
   expect(await codeOf(mover.plan(id, from))).toBe('BAD_USER_INPUT')
   expect(await codeOf(mover.plan(id, 'nowhere' as ShardId))).toBe('NOT_FOUND')
   await mover.run(move.id)
+})
+
+test('a company that does not exist is said not to exist, not to be on its shard already', async () => {
+  const { moverOf, store } = moving
+  const nobody = parseCompanyId('nobody')
+  const codes = await Promise.all(
+    store.shards.map((shard) =>
+      moverOf()
+        .plan(nobody, shard)
+        .catch((error: unknown) => (isAppError(error) ? error.code : String(error))),
+    ),
+  )
+  expect(new Set(codes)).toEqual(new Set(['NOT_FOUND']))
 })
