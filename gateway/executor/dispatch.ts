@@ -1,7 +1,9 @@
 /**
  * From fetches to requests. Entity fetches of one execution that become ready in the same turn of the event loop and
  * go to the same subgraph leave as one operation: fetches that ask the same of different places are united, different
- * ones stand side by side under aliases. An answer is taken apart again, so a fetch never notices.
+ * ones stand side by side under aliases. An answer is taken apart again, so a fetch never notices. What nothing waits
+ * for leaves with a later fetch to its subgraph: at most `patienceMs` later, and at once when no request is under way
+ * that could lead to one.
  */
 import type { ExecutionResult } from 'graphql'
 import type { RequestContext } from '../../core/request.ts'
@@ -46,6 +48,8 @@ export interface DispatchOptions {
   readonly batched: BatchedOperations | undefined
   /** Whether several runs of the plan send through this, so that what is ready in all of them leaves together. */
   readonly severalRuns?: boolean
+  /** How long what nothing waits for may wait for a later fetch to its subgraph. Default 50 ms. */
+  readonly patienceMs?: number | undefined
   /** Told of every request once it is answered. */
   readonly onSent: ((sent: SentRequest) => void) | undefined
 }
@@ -66,16 +70,23 @@ export interface JoinedCall {
 }
 
 export function createDispatch(options: DispatchOptions): Dispatch {
-  const { executor, context, batched, severalRuns = false, onSent } = options
+  const { executor, context, batched, severalRuns = false, patienceMs = 50, onSent } = options
+  /** What leaves at the end of this turn, by subgraph. */
   const queues = new Map<string, Waiting[]>()
+  /** What waits for a later turn's. */
+  const patient = new Map<string, Waiting[]>()
+  let patienceEnds: NodeJS.Timeout | undefined
+  let underWay = 0
 
   async function send(request: Parameters<SubgraphExecutor>[0], calls: readonly FetchCall[]): Promise<SubgraphAnswer> {
-    if (onSent === undefined) return answerOf(await executor(request, context.signal))
-    const startMs = performance.now()
+    const startMs = onSent === undefined ? 0 : performance.now()
+    underWay += 1
     try {
       return answerOf(await executor(request, context.signal))
     } finally {
-      onSent({
+      underWay -= 1
+      if (patient.size > 0 && underWay === 0) setImmediate(flushWhenIdle)
+      onSent?.({
         subgraph: request.subgraph,
         paths: calls.map(({ fetch }) => fetch.path.join('.')),
         representations: calls.reduce((sum, { texts }) => sum + (texts?.length ?? 0), 0),
@@ -91,12 +102,13 @@ export function createDispatch(options: DispatchOptions): Dispatch {
   }
 
   function flush(subgraph: string): void {
-    const waiting = queues.get(subgraph) ?? []
+    const waiting = [...(queues.get(subgraph) ?? []), ...(patient.get(subgraph) ?? [])]
     queues.delete(subgraph)
+    if (patient.delete(subgraph) && patient.size === 0) clearTimeout(patienceEnds)
     const [only, second] = waiting
-    if (only !== undefined && second === undefined) {
-      return sendAlone(only)
-    }
+    // All of it left before its turn ended, with what had waited long enough.
+    if (only === undefined) return
+    if (second === undefined) return sendAlone(only)
     const joined = joinCalls(waiting)
     const request = joinedRequest(joined, context, batched)
     send(
@@ -114,19 +126,30 @@ export function createDispatch(options: DispatchOptions): Dispatch {
     )
   }
 
+  function flushPatient(): void {
+    for (const subgraph of patient.keys()) flush(subgraph)
+  }
+
+  function flushWhenIdle(): void {
+    if (underWay === 0 && queues.size === 0) flushPatient()
+  }
+
   return (call) => {
     if (batched === undefined || !batched.canJoin(call.fetch, severalRuns))
       return send(fetchRequest(call, context), [call])
     return new Promise((resolve, reject) => {
-      const { subgraph } = call.fetch
-      const queue = queues.get(subgraph)
+      const { subgraph, canWait } = call.fetch
+      const where = canWait ? patient : queues
+      const queue = where.get(subgraph)
       if (queue !== undefined) {
         queue.push({ call, resolve, reject })
         return
       }
-      queues.set(subgraph, [{ call, resolve, reject }])
+      if (canWait && patient.size === 0) patienceEnds = setTimeout(flushPatient, patienceMs)
+      where.set(subgraph, [{ call, resolve, reject }])
       // After everything that the current turn of the event loop brings: answers that arrived together are through.
-      setImmediate(flush, subgraph)
+      if (canWait) setImmediate(flushWhenIdle)
+      else setImmediate(flush, subgraph)
     })
   }
 }

@@ -33,10 +33,11 @@ export function createEventRuns(deps: {
   executor: SubgraphExecutor
   sharing: Sharing | undefined
   batching: boolean
+  patienceMs: number | undefined
   /** How long the events of one batch may take. */
   timeoutMs: number
 }): (subscription: RunningSubscription) => AnswerEvents {
-  const { executor, sharing, batching, timeoutMs } = deps
+  const { executor, sharing, batching, patienceMs, timeoutMs } = deps
   const known = new WeakMap<CompiledOperation, EventAnswers>()
 
   function answersOf(operation: CompiledOperation): EventAnswers {
@@ -73,6 +74,7 @@ export function createEventRuns(deps: {
               context: batchContext,
               batched: operation.batched,
               severalRuns: true,
+              patienceMs,
               onSent: undefined,
             })
           : undefined

@@ -44,6 +44,8 @@ export interface FederatedGatewayOptions {
   readonly itemsMax?: number
   /** Entity fetches to one subgraph that are ready together leave as one operation. Default true. */
   readonly batching?: boolean
+  /** How long a fetch that no other waits for may wait for one to its subgraph that is to follow. Default 50 ms. */
+  readonly patienceMs?: number | undefined
   /** Absent: nothing in flight is shared. */
   readonly sharing?: Sharing
   /** Whether this request's answer carries `extensions.plan`. MUST be the right of developers or administrators. */
@@ -111,6 +113,7 @@ export function createFederatedGateway(options: FederatedGatewayOptions): Federa
     logger,
     sharing,
     batching = true,
+    patienceMs,
     operationsMax = 1_000,
     itemsMax = 2_000,
     eventTimeoutMs = 30_000,
@@ -118,7 +121,7 @@ export function createFederatedGateway(options: FederatedGatewayOptions): Federa
   const runtimes = new WeakMap<GraphQLSchema, Runtime>()
   const listeners = new Set<Parameters<GatewayInterface['onSchemaLoadOrUpdate']>[0]>()
   const documentKeys = new WeakMap<DocumentNode, string>()
-  const answerEvent = createEventRuns({ executor, sharing, batching, timeoutMs: eventTimeoutMs })
+  const answerEvent = createEventRuns({ executor, sharing, batching, patienceMs, timeoutMs: eventTimeoutMs })
   let current: Runtime | undefined
   let refused: GatewayHealth['refused']
   let loading: Promise<() => Promise<void>> | undefined
@@ -264,6 +267,7 @@ export function createFederatedGateway(options: FederatedGatewayOptions): Federa
           executor,
           context,
           batched: batching ? operation.batched : undefined,
+          patienceMs,
           onSent: sent && ((request) => sent.push(request)),
         }),
     })

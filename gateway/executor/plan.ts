@@ -45,6 +45,8 @@ export interface CompiledFetch {
   readonly brings: ReadonlySet<string>
   /** Whether equal objects at its path may become one: not where anything later tells them apart by their parents. */
   readonly unites: boolean
+  /** Whether nothing waits for its answer and a later fetch may go to its subgraph, so that it may wait for that one. */
+  readonly canWait: boolean
   readonly variableUsages: readonly string[]
   /** Present for entity fetches. */
   readonly representations: Representations | undefined
@@ -103,8 +105,11 @@ export function compilePlan(node: PlanNode | undefined, supergraph: PlanSchema):
   const root = node && compile(node, [], new Set())
   const byParents = fetches.some(({ contextArguments }) => contextArguments !== undefined)
   for (const fetch of fetches) {
-    fetch.unites =
-      !byParents && fetches.every((other) => !bringsTo(other, fetch.path) || earlier[fetch.index]?.has(other))
+    const over = earlier[fetch.index] ?? new Set()
+    fetch.unites = !byParents && fetches.every((other) => !bringsTo(other, fetch.path) || over.has(other))
+    fetch.canWait =
+      !earlier.some((before) => before.has(fetch)) &&
+      fetches.some(({ subgraph, index }) => subgraph === fetch.subgraph && !(earlier[index] ?? over).isSubsetOf(over))
   }
   return { root, fetches }
 }
@@ -138,6 +143,7 @@ export function compileFetch(
     pathKey: path.join('.'),
     brings: fieldsWithObjects(operationOf(document()).selectionSet, node.requires === undefined ? 0 : 1),
     unites: false,
+    canWait: false,
     variableUsages: (node.variableUsages ?? []).filter((name) => name !== 'representations'),
     representations: node.requires && compileRepresentations(schema, node.requires, node.inputRewrites),
     contextArguments: compileContextArguments(schema, node.contextRewrites ?? []),

@@ -120,3 +120,66 @@ test('what is asked of entities at several places is asked once, also under oper
   expect(crew?.query).not.toContain('_1:')
   expect(crew?.variables).toEqual({ representations: ['1', '2', '3'].map((id) => ({ __typename: 'Ship', id })) })
 })
+
+const shipyard: Subgraphs = {
+  fleet: {
+    sdl: 'type Query { ships: [Ship!]! } type Ship @key(fields: "id") { id: ID! }',
+    resolvers: { Query: { ships: () => [{ id: '1' }, { id: '2' }] } },
+  },
+  yard: {
+    sdl: 'type Ship @key(fields: "id") { id: ID! draft: Int }',
+    resolvers: {
+      Ship: { __resolveReference: (ship: object) => ship, draft: ({ id }: { id: string }) => Number(id) + 3 },
+    },
+  },
+  crew: {
+    sdl: `type Ship @key(fields: "id") {
+      id: ID! captain: String draft: Int @external pilots: Int @requires(fields: "draft")
+    }`,
+    resolvers: {
+      Ship: {
+        __resolveReference: (ship: object) => ship,
+        captain: ({ id }: { id: string }) => `captain ${id}`,
+        pilots: ({ draft }: { draft: number }) => draft * 2,
+      },
+    },
+  },
+}
+
+const ships = [
+  { captain: 'captain 1', pilots: 8 },
+  { captain: 'captain 2', pilots: 10 },
+]
+
+test('what no other fetch waits for leaves with a later one to its subgraph', async () => {
+  await using gateway = await testGateway(shipyard, { patienceMs: 600_000 })
+  const { data } = await gateway.query('{ ships { captain pilots } }')
+  expect(data).toEqual({ ships })
+  expect(gateway.asked.map(({ subgraph }) => subgraph)).toEqual(['fleet', 'yard', 'crew'])
+})
+
+test('what waits for a later fetch leaves when none can follow any more', async () => {
+  const { executor } = localSubgraphs(shipyard)
+  await using gateway = await testGateway(shipyard, {
+    patienceMs: 600_000,
+    executor: (request, signal) =>
+      request.subgraph === 'yard' ? Promise.reject(new Error('closed')) : executor(request, signal),
+  })
+  const { data, errors } = await gateway.query('{ ships { captain pilots } }')
+  expect(data).toEqual({ ships: ships.map(({ captain }) => ({ captain, pilots: null })) })
+  expect(errors).toHaveLength(1)
+})
+
+test('what waits for a later fetch leaves before it when that takes long', async () => {
+  const { executor } = localSubgraphs(shipyard)
+  const captainsAsked = Promise.withResolvers<void>()
+  await using gateway = await testGateway(shipyard, {
+    patienceMs: 1,
+    async executor(request, signal) {
+      if (request.subgraph === 'yard') await captainsAsked.promise
+      if (request.subgraph === 'crew') captainsAsked.resolve()
+      return executor(request, signal)
+    },
+  })
+  expect((await gateway.query('{ ships { captain pilots } }')).data).toEqual({ ships })
+})
