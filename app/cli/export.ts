@@ -5,26 +5,31 @@ import { parseCompanyId } from '../../core/ids.ts'
 import { exportLedger } from '../../ledger/export.ts'
 import { createProgress, type Progress } from '../import/progress.ts'
 import { openSigning } from '../signing.ts'
+import type { Command } from './command.ts'
 import { withData } from './with-data.ts'
 
+const usage = `usage: ledgerway export COMPANY [--out FILE] [--gzip] [--private]
+
+  --out FILE    writes there, readable by its owner only, instead of to standard output
+  --gzip        compressed; "ledgerway verify" reads both
+  --private     with the records' private parts
+`
+
+const options = {
+  out: { type: 'string' },
+  gzip: { type: 'boolean', default: false },
+  private: { type: 'boolean', default: false },
+} as const
+
 /** Writes a ledger as a bundle, with a checkpoint signed now, for `ledgerway verify` and anybody else's verifier. */
-export async function exportCommand(args: readonly string[], signal: AbortSignal): Promise<number> {
-  const { values, positionals } = parseArgs({
-    args: [...args],
-    options: {
-      out: { type: 'string' },
-      gzip: { type: 'boolean', default: false },
-      private: { type: 'boolean', default: false },
-    },
-    allowPositionals: true,
-  })
+export const exportCommand: Command = { usage, options, run }
+
+async function run(args: readonly string[], signal: AbortSignal): Promise<number | 'misused'> {
+  const { values, positionals } = parseArgs({ args: [...args], options, allowPositionals: true })
   const [company, ...more] = positionals
-  if (company === undefined || more.length > 0) {
-    process.stderr.write('usage: ledgerway export COMPANY [--out FILE] [--gzip] [--private]\n')
-    return 64
-  }
+  if (company === undefined || more.length > 0) return 'misused'
   const companyId = parseCompanyId(company)
-  return withData(signal, async ({ store, wrappingKey }, { config, logger }) => {
+  return withData({ signal }, async ({ store, wrappingKey }, { config, logger }) => {
     using signing = openSigning({ config, store, logger })
     let progress: Progress | undefined
     const { stream, size } = await exportLedger({ store, wrappingKey, ...signing }, companyId, {

@@ -2,21 +2,26 @@ import { AppError } from '../../core/errors.ts'
 import { forgetConsumer } from '../../ledger/feed-cursor.ts'
 import { feedLags } from '../../ledger/feed-lag.ts'
 import type { Store } from '../../store/store.ts'
+import type { Command } from './command.ts'
 import { withData } from './with-data.ts'
 
 const usage = `usage: ledgerway feed consumers
        ledgerway feed forget NAME
+
+  consumers    each durable consumer of the change feed, and how far it is behind
+  forget       lets one go that is gone for good: it no longer holds up the trimming of the feed
 `
 
 /** The change feed's durable consumers: how far they are behind, and how one that is gone for good is let go. */
-export async function feedCommand(args: readonly string[], signal: AbortSignal): Promise<number> {
+export const feedCommand: Command = { usage, options: {}, run }
+
+async function run(args: readonly string[], signal: AbortSignal): Promise<number | 'misused'> {
   const [verb, name, ...more] = args
-  if (verb === 'consumers' && name === undefined) return withData(signal, ({ store }) => consumers(store))
+  if (verb === 'consumers' && name === undefined) return withData({ signal }, ({ store }) => consumers(store))
   if (verb === 'forget' && name !== undefined && more.length === 0) {
-    return withData(signal, ({ store }) => forget(store, name))
+    return withData({ signal }, ({ store }) => forget(store, name))
   }
-  process.stderr.write(usage)
-  return 64
+  return 'misused'
 }
 
 async function consumers(store: Store): Promise<number> {

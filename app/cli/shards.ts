@@ -5,12 +5,11 @@ import { parseCompanyId, parseShardId } from '../../core/ids.ts'
 import type { ShardInfo } from '../../store/admin.ts'
 import type { Move } from '../../store/move/move-row.ts'
 import type { Rebalance } from '../../store/move/rebalance.ts'
-import { composeData } from '../compose.ts'
-import { readConfig } from '../config.ts'
-import { createLogger } from '../logger.ts'
 import { composeShards, type ShardParts } from '../shards.ts'
+import type { Command } from './command.ts'
+import { withData } from './with-data.ts'
 
-export const shardsUsage = `usage: ledgerway shards list
+const usage = `usage: ledgerway shards list
        ledgerway shards moves [--company COMPANY] [--shard SHARD]
        ledgerway shards add SHARD
        ledgerway shards move COMPANY --to SHARD
@@ -18,39 +17,46 @@ export const shardsUsage = `usage: ledgerway shards list
        ledgerway shards cancel MOVE
        ledgerway shards rebalance
        ledgerway shards promote SHARD [--server HOST:PORT/DATABASE] [--accept-loss]
+
+  list         shards with their buckets, servers and connections
+  moves        the last 50 moves, newest first
+  add          takes in a shard that SHARDS names
+  move         moves one company, and waits for it
+  pause        one move, or all with the rebalance; so do "resume" and, for one move, "cancel"
+  rebalance    gives every shard its share, and waits for it
+  promote      makes a replica the primary
+
+  --company COMPANY    of "moves": its moves only
+  --shard SHARD        of "moves": those from or to it
+  --to SHARD           where the company shall lie
+  --server SERVER      which replica, where there are several
+  --accept-loss        promotes also where what the old primary had not sent is lost
 `
+
+const options = {
+  to: { type: 'string' },
+  company: { type: 'string' },
+  shard: { type: 'string' },
+  server: { type: 'string' },
+  'accept-loss': { type: 'boolean', default: false },
+} as const
 
 const pollMs = 500
 
 /** On the running product of the data directory, or on external servers. docs/scaling.md says what each does. */
-export async function shardsCommand(args: readonly string[], signal: AbortSignal): Promise<number> {
-  const { values, positionals } = parseArgs({
-    args: [...args],
-    options: {
-      to: { type: 'string' },
-      company: { type: 'string' },
-      shard: { type: 'string' },
-      server: { type: 'string' },
-      'accept-loss': { type: 'boolean', default: false },
-    },
-    allowPositionals: true,
-  })
-  const [action = '', subject] = positionals
-  const run = actionOf(action, subject, values)
-  if (run === null || positionals.length > 2) {
-    process.stderr.write(shardsUsage)
-    return 64
-  }
-  const config = readConfig()
-  await using stack = new AsyncDisposableStack()
-  const deps = { config, logger: createLogger(config.logLevel), out: process.stderr, signal }
-  const { store, bus, servers } = await composeData(deps, stack, { joinRunning: true })
-  const parts = composeShards({ store, bus, shards: servers.shards, logger: deps.logger })
-  // Awaited here: what it needs is stopped when this function ends.
-  return await run(parts, signal)
+export const shardsCommand: Command = { usage, options, run }
+
+async function run(args: readonly string[], signal: AbortSignal): Promise<number | 'misused'> {
+  const { values, positionals } = parseArgs({ args: [...args], options, allowPositionals: true })
+  const [action = '', subject, ...more] = positionals
+  const act = actionOf(action, subject, values)
+  if (act === null || more.length > 0) return 'misused'
+  return withData({ signal }, ({ store, bus, servers }, { logger }) =>
+    act(composeShards({ store, bus, shards: servers.shards, logger }), signal),
+  )
 }
 
-type Run = (parts: ShardParts, signal: AbortSignal) => Promise<number>
+type Act = (parts: ShardParts, signal: AbortSignal) => Promise<number>
 
 function actionOf(
   action: string,
@@ -62,7 +68,7 @@ function actionOf(
     shard?: string | undefined
     'accept-loss': boolean
   },
-): Run | null {
+): Act | null {
   const { to, server } = options
   if (subject === undefined) {
     switch (action) {
@@ -122,7 +128,7 @@ function actionOf(
   }
 }
 
-const list: Run = async ({ admin }) => {
+const list: Act = async ({ admin }) => {
   for (const shard of await admin.list()) {
     line(`${shard.name}: ${shard.buckets} buckets, ${shard.overrides} companies by override, region ${shard.region}`)
     if (!shard.configured) line('  not in SHARDS of this process')
@@ -150,7 +156,7 @@ async function move({ mover, admin }: ShardParts, signal: AbortSignal, company: 
   }
 }
 
-const rebalance: Run = async ({ rebalancer, admin }, signal) => {
+const rebalance: Act = async ({ rebalancer, admin }, signal) => {
   const { id } = await admin.rebalance()
   for (;;) {
     const now = await rebalancer.run(id, { signal, onProgress: (progress) => line(rebalanceLine(progress)) })

@@ -52,6 +52,10 @@ const jobsDatabase = 'ledgerway_jobs'
  */
 const defaultMaxConnections = 200
 
+export function clustersDirectory(dataDir: string): string {
+  return join(dataDir, 'postgres')
+}
+
 /**
  * Starts the clusters under `dataDir`/postgres, each made first if it does not exist, all at once; the first shard has a
  * streaming replica. Servers that end by themselves are started again on the same port. The caller MUST hold the data
@@ -73,7 +77,7 @@ async function startClusters(options: EmbeddedPostgresOptions): Promise<Embedded
     settings,
     logger,
   } = options
-  const parent = join(options.dataDir, 'postgres')
+  const parent = clustersDirectory(options.dataDir)
   makeParent(parent)
   const account = serverAccount()
   const binaries = findPostgresBinaries(account)

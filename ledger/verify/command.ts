@@ -13,7 +13,7 @@ export interface CommandIo {
   progress?(file: string, done: number, size: number): void
 }
 
-const verifyUsage = `usage: ledgerway verify FILE... --vkey VKEY... --origin ORIGIN... [--since CHECKPOINT]... [--json]
+export const verifyUsage = `usage: ledgerway verify FILE... --vkey VKEY... --origin ORIGIN... [--since CHECKPOINT]... [--json]
 
 Checks ledger bundles offline: signatures, every record, the whole history, and that what is missing was erased.
 
@@ -26,7 +26,15 @@ Checks ledger bundles offline: signatures, every record, the whole history, and 
 exit code: 0 valid, 64 usage, 4 untrusted key, 1 invalid, 2 truncated, 3 unexplained gap (the first that applies)
 `
 
-/** \`ledgerway verify\`, without the word itself. Answers the exit code; throws only for what is nobody's mistake. */
+export const verifyOptions = {
+  vkey: { type: 'string', multiple: true },
+  origin: { type: 'string', multiple: true },
+  since: { type: 'string', multiple: true },
+  json: { type: 'boolean' },
+  help: { type: 'boolean', short: 'h' },
+} as const
+
+/** `ledgerway verify`, without the word itself. Answers the exit code; throws only for what is nobody's mistake. */
 export async function runVerify(argv: readonly string[], io: CommandIo): Promise<number> {
   const command = await readCommand(argv)
   if ('help' in command) {
@@ -85,17 +93,7 @@ async function readCommand(argv: readonly string[]): Promise<Command> {
 
 function readArguments(argv: readonly string[]) {
   try {
-    return parseArgs({
-      args: [...argv],
-      allowPositionals: true,
-      options: {
-        vkey: { type: 'string', multiple: true },
-        origin: { type: 'string', multiple: true },
-        since: { type: 'string', multiple: true },
-        json: { type: 'boolean' },
-        help: { type: 'boolean', short: 'h' },
-      },
-    })
+    return parseArgs({ args: [...argv], allowPositionals: true, options: verifyOptions })
   } catch (error) {
     if (error instanceof TypeError) return error.message
     throw error
