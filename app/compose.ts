@@ -1,5 +1,6 @@
 import { createKeyRing, ensureAdminKey } from '../access/keys.ts'
-import { createPrincipalSigner, createPrincipalVerifier, newPrincipalKey } from '../access/propagation.ts'
+import { newPrincipalKey } from '../access/principal-key.ts'
+import { createPrincipalSigner, createPrincipalVerifier } from '../access/propagation.ts'
 import { createMemoryRateLimiter } from '../access/rate-limits-in-memory.ts'
 import { createRedisRateLimiter } from '../access/rate-limits-in-redis.ts'
 import { createPostgresTicketStore } from '../access/tickets-in-postgres.ts'

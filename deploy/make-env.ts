@@ -1,8 +1,11 @@
 import { randomBytes } from 'node:crypto'
-import { newPrincipalKey, publicPrincipalKey } from '../access/propagation.ts'
+import { newPrincipalKey, publicPrincipalKey } from '../access/principal-key.ts'
 import { formatSkey, newSeed } from '../ledger/proof/keys.ts'
 
-/** `node deploy/make-env.ts > .env`: fresh secrets for docker-compose.yml. Keep the file at 0600, and a copy elsewhere. */
+/**
+ * Fresh secrets for docker-compose.yml, to be written to `.env` (docs/operations.md). Imports no package: it runs before
+ * anything is installed, where Docker is all there is.
+ */
 const hex = (): string => randomBytes(24).toString('hex')
 const principalKey = newPrincipalKey()
 const secrets = {

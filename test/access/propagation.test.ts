@@ -1,12 +1,8 @@
 import { generateKeyPairSync } from 'node:crypto'
 import { SignJWT } from 'jose'
 import { expect, test } from 'vitest'
-import {
-  createPrincipalSigner,
-  createPrincipalVerifier,
-  newPrincipalKey,
-  publicPrincipalKey,
-} from '../../access/propagation.ts'
+import { newPrincipalKey, publicPrincipalKey } from '../../access/principal-key.ts'
+import { createPrincipalSigner, createPrincipalVerifier } from '../../access/propagation.ts'
 import { parseCompanyId } from '../../core/ids.ts'
 import { anonymous, type Principal } from '../../core/request.ts'
 

@@ -1,4 +1,5 @@
-import { newPrincipalKey, createPrincipalSigner, createPrincipalVerifier } from '../../access/propagation.ts'
+import { newPrincipalKey } from '../../access/principal-key.ts'
+import { createPrincipalSigner, createPrincipalVerifier } from '../../access/propagation.ts'
 import { composeShards } from '../../app/shards.ts'
 import { createKeyRing } from '../../access/keys.ts'
 import { createTickets } from '../../access/tickets.ts'
