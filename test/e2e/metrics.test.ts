@@ -150,9 +150,7 @@ describe('metrics', () => {
       pages.flatMap(({ text }) => [...text.matchAll(/^# TYPE (ledgerway_\S+)/gm)].map(([, name]) => name)),
     )
     const section = /## Metrics\n([\s\S]*?)\n## /.exec(await readFile('docs/operations.md', 'utf8'))?.[1] ?? ''
-    expect(ours([...section.matchAll(/^\| (`ledgerway[^|]*)\|/gm)].map(([, names]) => names).join(' '))).toEqual(
-      declared,
-    )
+    expect(ours([...section.matchAll(/^- (`ledgerway[^:]*):/gm)].map(([, names]) => names).join(' '))).toEqual(declared)
 
     const alerts = await readFile('deploy/prometheus/alerts.yml', 'utf8')
     const { groups } = z
