@@ -1,9 +1,8 @@
-import { existsSync } from 'node:fs'
 import { AppError } from '../../core/errors.ts'
 import type { Logger } from '../../core/log.ts'
 import { composeData, type DataParts } from '../compose.ts'
 import { type Config, readConfig } from '../config.ts'
-import { clustersDirectory } from '../embedded/postgres.ts'
+import { isDataDirectory } from '../embedded/run-file.ts'
 import { createLogger } from '../logger.ts'
 
 /**
@@ -17,7 +16,7 @@ export async function withData<T>(
 ): Promise<T> {
   const { signal, begins = false } = options
   const config = readConfig()
-  if (!begins && config.external === undefined && !existsSync(clustersDirectory(config.dataDir))) {
+  if (!begins && config.external === undefined && !isDataDirectory(config.dataDir)) {
     throw new AppError(
       'CONFIG_INVALID',
       `There is no deployment in ${config.dataDir}. Set DATA_DIR to its data directory.`,

@@ -1,6 +1,10 @@
 import { mkdirSync, statfsSync, statSync } from 'node:fs'
-import { dirname } from 'node:path'
+import { dirname, join } from 'node:path'
 import { AppError, isAppError } from '../../core/errors.ts'
+
+export function clustersDirectory(dataDir: string): string {
+  return join(dataDir, 'postgres')
+}
 
 /** What the file system answers when the directory, or the disk, is not as a server needs it. */
 const refusals = new Set(['EACCES', 'EPERM', 'EROFS', 'ENOSPC', 'EDQUOT', 'ENOTDIR', 'EISDIR', 'EEXIST', 'EIO'])

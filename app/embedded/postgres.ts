@@ -11,7 +11,7 @@ import type { ShardConfig } from '../../store/shard-config.ts'
 import { serverAccount } from './account.ts'
 import { findPostgresBinaries } from './binaries.ts'
 import { type Cluster, type ClusterOptions, startCluster } from './cluster.ts'
-import { dataDirectoryError } from './data-directory.ts'
+import { clustersDirectory, dataDirectoryError } from './data-directory.ts'
 import {
   allowPromotion,
   asSuperuser,
@@ -51,10 +51,6 @@ const jobsDatabase = 'ledgerway_jobs'
  * that is not used costs about 20 kB.
  */
 const defaultMaxConnections = 200
-
-export function clustersDirectory(dataDir: string): string {
-  return join(dataDir, 'postgres')
-}
 
 /**
  * Starts the clusters under `dataDir`/postgres, each made first if it does not exist, all at once; the first shard has a

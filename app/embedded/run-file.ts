@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
@@ -5,7 +6,7 @@ import { z } from 'zod'
 import { AppError } from '../../core/errors.ts'
 import { parseShardId } from '../../core/ids.ts'
 import { pause } from '../../core/waker.ts'
-import { cannotUse, makeDirectory } from './data-directory.ts'
+import { cannotUse, clustersDirectory, makeDirectory } from './data-directory.ts'
 import { processStart } from './process-identity.ts'
 
 /** What the CLI and processes with other roles need to reach the servers of a running product. Holds credentials. */
@@ -125,10 +126,20 @@ export async function readRunFile(dataDir: string): Promise<RunFile | undefined>
   return processStart(parsed.data.pid) === parsed.data.processStart ? parsed.data : undefined
 }
 
+/** Whether a product was ever started on it, or is just being. */
+export function isDataDirectory(dataDir: string): boolean {
+  // The lock comes first; a directory that was put back from a backup may lack it.
+  return existsSync(lockFile(dataDir)) || existsSync(clustersDirectory(dataDir))
+}
+
+function lockFile(dataDir: string): string {
+  return join(dataDir, 'run.lock')
+}
+
 function openLock(dataDir: string): DatabaseSync {
   makeDirectory(dataDir)
   try {
-    return new DatabaseSync(join(dataDir, 'run.lock'), { timeout: 0 })
+    return new DatabaseSync(lockFile(dataDir), { timeout: 0 })
   } catch (cause) {
     throw cannotUse(dataDir, cause)
   }
