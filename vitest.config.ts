@@ -11,8 +11,11 @@ export default defineConfig({
     globalSetup: ['test/support/global-setup.ts'],
     pool: 'forks',
     maxWorkers: 2,
-    testTimeout: 120_000,
-    hookTimeout: 180_000,
+    // Against hanging alone: a machine may be many times slower than the one that a test was written on.
+    testTimeout: 600_000,
+    hookTimeout: 600_000,
+    teardownTimeout: 120_000,
+    expect: { poll: { timeout: 90_000, interval: 25 } },
     sequence: { shuffle: { files: true } },
     allowOnly: false,
   },

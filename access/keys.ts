@@ -103,6 +103,7 @@ export function createKeyRing(deps: {
   let loaded = false
   let changedSince = 0
   let refreshing: Promise<void> | undefined
+  let lookAgain = false
   let lookups = { second: 0, count: 0 }
   let timer: NodeJS.Timeout | undefined
   let subscription: AsyncDisposable | undefined
@@ -142,10 +143,19 @@ export function createKeyRing(deps: {
     rows.forEach(take)
   }
 
+  /** What is told of while a refresh is under way may have been committed after that one looked: it looks again. */
   function refresh(): Promise<void> {
-    refreshing ??= load().finally(() => {
-      refreshing = undefined
-    })
+    lookAgain = true
+    refreshing ??= (async () => {
+      try {
+        while (lookAgain) {
+          lookAgain = false
+          await load()
+        }
+      } finally {
+        refreshing = undefined
+      }
+    })()
     return refreshing
   }
 

@@ -24,8 +24,6 @@ for i, key in ipairs(KEYS) do
 end
 return {0}`
 
-const commandMs = 100
-
 /**
  * In Redis, for all processes together; while it cannot be asked, `fallback` decides for this one.
  * @param redis MUST fail fast while disconnected (`enableOfflineQueue: false`)
@@ -35,8 +33,10 @@ export function createRedisRateLimiter(deps: {
   prefix: string
   fallback: RateLimiter
   logger: Logger
+  /** A Redis that takes longer to answer is not asked this time. */
+  answerMs?: number
 }): RateLimiter {
-  const { redis, prefix, fallback, logger } = deps
+  const { redis, prefix, fallback, logger, answerMs = 100 } = deps
   return {
     async take(charges) {
       if (charges.length === 0) return admitted
@@ -44,7 +44,7 @@ export function createRedisRateLimiter(deps: {
       const keys = charges.map(({ scope }) => `${prefix}rate:${scope}`)
       const args = charges.flatMap(({ rate, cost }) => [1000 / rate.perSecond, rate.burst, cost])
       const late = Promise.withResolvers<never>()
-      const timer = setTimeout(() => late.reject(new Error(`no answer within ${commandMs} ms`)), commandMs)
+      const timer = setTimeout(() => late.reject(new Error(`no answer within ${answerMs} ms`)), answerMs)
       try {
         const asked = redis.eval(takeScript, keys.length, ...keys, ...args)
         const [refused = 0, waitMs = '0'] = (await Promise.race([asked, late.promise])) as [number?, string?]

@@ -94,7 +94,6 @@ function readSeen(fields: readonly string[]): PositionToken {
 }
 
 const tagKeptMs = maxKeptMs + 60_000
-const commandMs = 250
 const warnEveryMs = 60_000
 
 type Answer = [state: string, stamp: [string, string, string[]], text?: string, ageMs?: string, position?: string]
@@ -105,8 +104,10 @@ export function createRedisAnswerCache(deps: {
   prefix: string
   logger: Logger
   maxEntries?: number
+  /** A Redis that takes longer to answer is passed by. */
+  answerMs?: number
 }): AnswerCache {
-  const { redis, logger, maxEntries = 50_000 } = deps
+  const { redis, logger, maxEntries = 50_000, answerMs = 250 } = deps
   const prefix = `${deps.prefix}cache:`
   /** An invalidation that Redis was not told of: until it knows, nothing from it may be used. */
   let untold: PositionToken | undefined
@@ -124,7 +125,7 @@ export function createRedisAnswerCache(deps: {
 
   async function run(script: string, keys: readonly string[], args: readonly (string | number)[]): Promise<unknown> {
     const timeout = Promise.withResolvers<never>()
-    const timer = setTimeout(() => timeout.reject(new Error(`no answer within ${commandMs} ms`)), commandMs)
+    const timer = setTimeout(() => timeout.reject(new Error(`no answer within ${answerMs} ms`)), answerMs)
     try {
       const answer = await Promise.race([redis.eval(script, keys.length, ...keys, ...args), timeout.promise])
       answering = true

@@ -77,11 +77,14 @@ export function layerViolations(files: readonly SourceFile[]): string[] {
 }
 
 export function readSources(root: string): SourceFile[] {
-  return readdirSync(root, { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile() && entry.name.endsWith('.ts'))
-    .map((entry) => relative(root, join(entry.parentPath, entry.name)))
-    .filter((path) => !/(^|\/)(node_modules|\.[^/]+)\//.test(path))
-    .map((path) => ({ path, text: readFileSync(join(root, path), 'utf8') }))
+  // Folders are left out before they are read: others may be at work in them.
+  const within = (folder: string): string[] =>
+    readdirSync(join(root, folder), { withFileTypes: true }).flatMap((entry) => {
+      const path = join(folder, entry.name)
+      if (entry.isDirectory()) return /^(node_modules|\..*)$/.test(entry.name) ? [] : within(path)
+      return entry.isFile() && entry.name.endsWith('.ts') ? [path] : []
+    })
+  return within('').map((path) => ({ path, text: readFileSync(join(root, path), 'utf8') }))
 }
 
 const folderOf = (path: string): string => path.split('/')[0] ?? ''

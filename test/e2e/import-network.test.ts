@@ -7,6 +7,7 @@ import { expect, onTestFinished, test } from 'vitest'
 import { openStore } from '../store/open-store.ts'
 import { verifyStored } from '../store/stored-ledger.ts'
 import { acquireDatabase, acquireShards } from '../support/postgres.ts'
+import { unconfigured } from '../support/product.ts'
 import { traderId } from '../../network/import-network.ts'
 
 const root = new URL('../..', import.meta.url).pathname
@@ -27,7 +28,7 @@ test('an import of a network that is killed goes on where it was, and a second r
   await using servers = await acquireShards({ count: 2 })
   await using queues = await acquireDatabase()
   const env = {
-    ...process.env,
+    ...unconfigured(),
     DATA_DIR: join(folder, 'data'),
     SHARDS: servers.shards.map(({ name, primaryUrl }) => `${name}=${primaryUrl}`).join(','),
     CATALOG_URL: servers.catalogUrl,
@@ -47,6 +48,23 @@ test('an import of a network that is killed goes on where it was, and a second r
     return { created: Number(created), companies: Number(companies), code }
   }
 
+  await using store = await openStore(servers)
+  // A seller who cannot be written yet: the import comes to no end before it is killed.
+  const last = traderId(String(1_000 + lineCount - 1))
+  const written = Promise.withResolvers<void>()
+  const over = Promise.withResolvers<void>()
+  onTestFinished(() => over.resolve())
+  const holding = store.onPrimary(store.shardOf(last), (sql) =>
+    sql.begin(async (tx) => {
+      await tx`insert into ledger_heads (company_id) values (${last})`
+      written.resolve()
+      await over.promise
+      throw new Error('undone')
+    }),
+  )
+  holding.catch(written.reject)
+  await written.promise
+
   const killed = start()
   onTestFinished(() => void killed.kill('SIGKILL'))
   const exited = once(killed, 'exit')
@@ -58,8 +76,9 @@ test('an import of a network that is killed goes on where it was, and a second r
   }
   killed.kill('SIGKILL')
   await exited
+  over.resolve()
+  await expect(holding).rejects.toThrow('undone')
 
-  await using store = await openStore(servers)
   const count = async () => {
     const parts = await store.broadcast(async (sql) => {
       const [row] = await sql<{ edges: number; records: number; companies: number }[]>`

@@ -137,7 +137,7 @@ describe('a running product', () => {
   test('health tells what runs', async () => {
     const base = product.url.replace('/graphql', '')
     expect((await fetch(`${base}/health/live`)).status).toBe(200)
-    expect((await fetch(`${base}/health/ready`)).status).toBe(200)
+    await expect.poll(async () => (await fetch(`${base}/health/ready`)).status).toBe(200)
   })
 
   test('a job verifies a ledger and says so in it', async () => {
@@ -153,7 +153,7 @@ describe('a running product', () => {
           id: submitted.data?.submitJob.id,
         },
       )
-    await expect.poll(async () => (await job()).data?.job.state, { timeout: 15_000 }).toBe('COMPLETED')
+    await expect.poll(async () => (await job()).data?.job.state).toBe('COMPLETED')
     const range = await product.graphql<{ verifyLedger: { id: string } }>(
       `mutation($id: ID!) { verifyLedger(companyId: $id, from: 1, to: 1) { id } }`,
       { id: companyId },
@@ -163,7 +163,7 @@ describe('a running product', () => {
         id: range.data?.verifyLedger.id,
       })
     await expect
-      .poll(async () => (await rangeJob()).data?.job.result, { timeout: 15_000 })
+      .poll(async () => (await rangeJob()).data?.job.result)
       .toMatchObject({ ok: true, from: 1, size: 2, firstBreak: null })
     const ledger = await product.graphql(
       `query($id: ID!) { company(id: $id) { ledger { records(last: 5) { nodes { kind } } } } }`,
@@ -258,13 +258,13 @@ test('data survives kill -9, which leaves no server behind, and Ctrl-C ends ever
     )
     const id = created.data?.createCompany.company.id
     await first.stop('SIGKILL')
-    await expect.poll(() => processesOf(dataDir), { timeout: 15_000 }).toEqual([])
+    await expect.poll(() => processesOf(dataDir)).toEqual([])
 
     const second = await startProduct({ dataDir })
     const found = await second.graphql(`query($id: ID!) { company(id: $id) { name ledger { size } } }`, { id })
     expect(found.data).toEqual({ company: { name: 'Durable', ledger: { size: 1 } } })
     expect(await second.stop('SIGINT')).toBe(0)
-    expect(processesOf(dataDir)).toEqual([])
+    await expect.poll(() => processesOf(dataDir)).toEqual([])
   } finally {
     await rm(dataDir, { recursive: true, force: true })
   }

@@ -117,8 +117,11 @@ describe('metrics', () => {
 
   test('workers by themselves, that listen on nothing else, tell of feed, queues and their health', async () => {
     expect(working.url).toMatch(/\/health\/ready$/)
-    const ready = await fetch(working.url)
-    expect({ status: ready.status, body: await ready.json() }).toMatchObject({
+    const ready = async () => {
+      const response = await fetch(working.url)
+      return { status: response.status, body: await response.json() }
+    }
+    await expect.poll(ready).toMatchObject({
       status: 200,
       body: { status: 'ready', parts: { 'shard shard-1': { ok: true }, queues: { ok: true }, feed: { ok: true } } },
     })

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { follow as followWithApollo } from '../../docs/examples/subscriptions/apollo-client.ts'
 import { follow as followWithEventSource } from '../../docs/examples/subscriptions/event-source.ts'
 import { type Follow, query } from '../../docs/examples/subscriptions/follow.ts'
@@ -15,7 +15,7 @@ import { follow as followWithGraphqlSse } from '../../docs/examples/subscription
 import { follow as followWithGraphqlWs } from '../../docs/examples/subscriptions/graphql-ws.ts'
 import { follow as followWithUrql } from '../../docs/examples/subscriptions/urql.ts'
 import { cuttable, type Cuttable } from '../support/cuttable.ts'
-import { type Product, startProduct } from '../support/product.ts'
+import { type Product, startProduct, unconfigured } from '../support/product.ts'
 
 /** The recipes of docs/subscriptions.md, each with the real client library against the running product. */
 const recipes: Record<string, (follow: Follow) => (() => void) | Promise<() => void>> = {
@@ -110,13 +110,11 @@ describe('the client libraries', () => {
       await cable.mend()
       await append(companyId, 1)
       // Each has come back, so the next cut is a cut for all of them.
-      await expect
-        .poll(() => names.filter((_, i) => all[i]!.positions.length <= before[i]!), { timeout: 30_000 })
-        .toEqual([])
+      await expect.poll(() => names.filter((_, i) => all[i]!.positions.length <= before[i]!)).toEqual([])
     }
     const total = 1 + cuts * 81
     for (const { positions } of all) {
-      await expect.poll(() => positions.at(-1), { timeout: 30_000 }).toBe(total - 1)
+      await expect.poll(() => positions.at(-1)).toBe(total - 1)
       expect(positions).toEqual(range(1, total))
     }
     for (const { stop, ends } of all) {
@@ -147,11 +145,9 @@ describe('the client libraries', () => {
     )
     await append(companyId, 1)
     for (const { positions } of all) await expect.poll(() => positions).toEqual([1])
-    const began = performance.now()
     const { data } = await product.graphql('mutation ($id: ID!) { revokeApiKey(id: $id) }', { id: keyId })
     expect(data).toEqual({ revokeApiKey: true })
-    for (const { ends } of all) await expect.poll(() => ends.length, { timeout: 5_000 }).toBe(1)
-    expect(performance.now() - began).toBeLessThan(5_000)
+    for (const { ends } of all) await expect.poll(() => ends.length).toBe(1)
     await append(companyId, 1)
     await sleep(100)
     for (const { positions, stop } of all) {
@@ -179,7 +175,13 @@ test('the sample consumer of the feed loses nothing when it is killed and when t
       }),
     )
   const kill = (consumers: ReturnType<typeof run>): void => {
-    for (const { pid } of consumers) if (pid !== undefined) process.kill(-pid, 'SIGKILL')
+    for (const { pid } of consumers) {
+      try {
+        if (pid !== undefined) process.kill(-pid, 'SIGKILL')
+      } catch {
+        // It has ended.
+      }
+    }
   }
   /** Positions of the company's records in the order they arrived in, repetitions left out. */
   const sunk = async (): Promise<number[]> => {
@@ -193,23 +195,24 @@ test('the sample consumer of the feed loses nothing when it is killed and when t
     return [...new Set(own.map(({ position }) => position))]
   }
   let consumers = run()
+  onTestFinished(() => kill(consumers))
   await append(companyId, 20)
-  await expect.poll(sunk, { timeout: 20_000 }).toEqual(range(0, 21))
+  await expect.poll(sunk).toEqual(range(0, 21))
   kill(consumers)
   await append(companyId, 20)
   consumers = run()
   await cable.cut()
   await append(companyId, 20)
   await cable.mend()
-  await expect.poll(sunk, { timeout: 20_000 }).toEqual(range(0, 61))
+  await expect.poll(sunk).toEqual(range(0, 61))
   kill(consumers)
-  await rm(directory, { recursive: true })
+  await rm(directory, { recursive: true, maxRetries: 10 })
 })
 
 test('the command line shows who follows the feed, and a consumer that is forgotten while it runs comes back', async () => {
   const feed = async (...args: string[]): Promise<string> => {
     const root = new URL('../..', import.meta.url).pathname
-    const env = { ...process.env, DATA_DIR: product.dataDir }
+    const env = { ...unconfigured(), DATA_DIR: product.dataDir }
     const { stdout } = await promisify(execFile)(process.execPath, ['app/cli.ts', 'feed', ...args], { cwd: root, env })
     return stdout
   }
@@ -237,6 +240,7 @@ test('with a certificate the product speaks HTTP/2 and resumes an event stream o
   })
   expect(secure.url).toMatch(/^https:/)
   const session = connectHttp2(new URL(secure.url).origin, { ca: readFileSync(file('cert')) })
+  session.on('error', () => undefined)
   await append(companyId, 2)
   const stream = session.request({
     ':method': 'POST',
@@ -245,6 +249,7 @@ test('with a certificate the product speaks HTTP/2 and resumes an event stream o
     authorization: `Bearer ${key}`,
     'last-event-id': after,
   })
+  stream.on('error', () => undefined)
   stream.setEncoding('utf8')
   let got = ''
   stream.on('data', (chunk: string) => (got += chunk))

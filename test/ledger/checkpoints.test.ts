@@ -369,6 +369,6 @@ test('the follower signs what the feed says has grown', async () => {
   await follower.start()
   follower.nudge(shard)
   await expect
-    .poll(() => world.sql(companyId, (sql) => readCheckpoints(sql, [{ companyId, atLeast: 1 }])), { timeout: 10_000 })
+    .poll(() => world.sql(companyId, (sql) => readCheckpoints(sql, [{ companyId, atLeast: 1 }])))
     .toHaveLength(1)
 })

@@ -52,7 +52,7 @@ test(
         )
       for (let round = 0; round < rounds; round++) {
         // Answers from before the kill may have been enough for the last round to end while the server was still down.
-        await expect.poll(reachable, { timeout: 25_000 }).toBe(true)
+        await expect.poll(reachable).toBe(true)
         const child = spawn(process.execPath, [writer, primaryUrl, servers.catalogUrl, companyId, String(round)], {
           stdio: ['ignore', 'pipe', 'inherit'],
         })
@@ -62,7 +62,7 @@ test(
         lines.on('line', (line) => {
           if (line.endsWith('.')) answered.push(line.slice(0, -1))
         })
-        const until = (count: number) => expect.poll(() => answered.length, { timeout: 25_000 }).toBeGreaterThan(count)
+        const until = (count: number) => expect.poll(() => answered.length).toBeGreaterThan(count)
         await until(8)
         // A random moment is the point here, not something waited for.
         await sleep(Math.random() * 300)
@@ -81,7 +81,7 @@ test(
         acknowledged.push(...answered.slice(1))
       }
 
-      await expect.poll(reachable, { timeout: 25_000 }).toBe(true)
+      await expect.poll(reachable).toBe(true)
       const rows = await store.onPrimary(
         store.shardOf(companyId),
         (sql) => sql<{ stream: string; keys: string[]; batches: number; span: number }[]>`

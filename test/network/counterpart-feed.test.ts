@@ -43,9 +43,9 @@ test('by the feed alone the other side follows, and a shard that was away catche
   }
 
   await world.relationships.invite(far, here, {})
-  await expect.poll(() => statusAt(away, far.id), { timeout: 20_000 }).toBe('INVITED')
+  await expect.poll(() => statusAt(away, far.id)).toBe('INVITED')
   await world.relationships.act(far, 'accept', away, {})
-  await expect.poll(() => statusAt(here, far.id), { timeout: 20_000 }).toBe('ACTIVE')
+  await expect.poll(() => statusAt(here, far.id)).toBe('ACTIVE')
 
   const cable = world.cableOf(away)
   await cable.cut()
@@ -55,11 +55,11 @@ test('by the feed alone the other side follows, and a shard that was away catche
     await world.relationships.act(far, 'end', here, {})
     await world.relationships.invite(near, here, {})
     // The neighbour hears of it while the other is away.
-    await expect.poll(() => statusAt(neighbour, near.id), { timeout: 20_000 }).toBe('INVITED')
+    await expect.poll(() => statusAt(neighbour, near.id)).toBe('INVITED')
   } finally {
     await cable.mend()
   }
-  await expect.poll(() => statusAt(away, far.id).catch(() => 'down'), { timeout: 20_000 }).toBe('ENDED')
+  await expect.poll(() => statusAt(away, far.id).catch(() => 'down')).toBe('ENDED')
   const received = await world.store.readOne(away, async (sql) => {
     const rows = await sql<{ data: string }[]>`
       select data from ledger_records where company_id = ${away} and kind = 'relationship.received' order by position`

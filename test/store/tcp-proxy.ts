@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import { connect, createServer, type Socket } from 'node:net'
+import { listenAgain, listenOnOwnPort } from '../support/listening.ts'
 
 /** Stands between a client and a server, to take the server away without touching it. */
 export interface TcpProxy extends AsyncDisposable {
@@ -40,10 +41,7 @@ export async function startTcpProxy(targetUrl: string): Promise<TcpProxy> {
       })
     }
   })
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  const port = typeof address === 'object' && address !== null ? address.port : 0
+  const port = await listenOnOwnPort(server)
   const url = new URL(targetUrl)
   url.hostname = '127.0.0.1'
   url.port = String(port)
@@ -76,8 +74,7 @@ export async function startTcpProxy(targetUrl: string): Promise<TcpProxy> {
       // What was swallowed cannot be made up for.
       destroyAll()
       if (server.listening) return
-      server.listen(port, '127.0.0.1')
-      await once(server, 'listening')
+      await listenAgain(server, port)
     },
     connections: () => pairs.size,
     async [Symbol.asyncDispose]() {

@@ -1,7 +1,7 @@
 import { setTimeout } from 'node:timers/promises'
 
 /** Waits for a condition. Fails with what was last seen when it does not come true in time. */
-export async function until(condition: () => unknown, limitMs = 10_000): Promise<void> {
+export async function until(condition: () => unknown, limitMs = 90_000): Promise<void> {
   const end = Date.now() + limitMs
   for (;;) {
     const seen = await condition()

@@ -168,7 +168,7 @@ describe.each(['inProcess', 'overHttp'] as const)('the companies subgraph %s', (
       await cable.mend()
     }
     const codes = async () => (await ask('companies', `{ company(id: "${down}") { id } }`)).codes
-    await expect.poll(codes, { timeout: 20_000 }).toEqual([])
+    await expect.poll(codes).toEqual([])
   })
 })
 

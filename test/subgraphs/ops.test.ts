@@ -129,7 +129,7 @@ test('administrators see every shard with its buckets, and which of them is down
     await cable.mend()
     // The pool finds out by itself; until then it refuses, which other tests would trip over.
     await expect
-      .poll(async () => (await world.inProcess('ops', query)).data['shards'], { timeout: 10_000 })
+      .poll(async () => (await world.inProcess('ops', query)).data['shards'])
       .toEqual([expect.objectContaining({ healthy: true }), expect.objectContaining({ healthy: true })])
   }
   expect((await world.inProcess('ops', query, { as: companyKey('owner-1') })).codes).toEqual(['FORBIDDEN'])

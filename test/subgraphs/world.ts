@@ -143,7 +143,7 @@ export async function createSubgraphWorld(options: { shardCount?: number } = {})
       headers: {
         'content-type': 'application/json',
         authorization: `Bearer ${await signer.sign(as)}`,
-        'ledgerway-deadline': '10000',
+        'ledgerway-deadline': '300000',
         ...(position === undefined ? {} : { 'ledgerway-position': position }),
       },
       body: JSON.stringify({ query, variables }),
@@ -178,7 +178,7 @@ export function requestContext(principal: Principal, position?: string): Request
     requestId: 'test',
     principal,
     ...(position === undefined ? {} : { position }),
-    deadlineMs: Date.now() + 20_000,
+    deadlineMs: Date.now() + 300_000,
     signal: new AbortController().signal,
     startedMs: performance.now(),
     statements: createStatementCounter(),

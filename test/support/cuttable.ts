@@ -1,5 +1,6 @@
 import { once } from 'node:events'
-import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
+import { connect, createServer, type Socket } from 'node:net'
+import { listenAgain, listenOnOwnPort } from './listening.ts'
 
 /** A way to a server that can be cut and mended, like a network cable. */
 export interface Cuttable extends AsyncDisposable {
@@ -31,12 +32,7 @@ export async function cuttable(url: string): Promise<Cuttable> {
       one.pipe(other)
     }
   })
-  const listen = async (port: number): Promise<void> => {
-    server.listen(port, '127.0.0.1')
-    await once(server, 'listening')
-  }
-  await listen(0)
-  const { port } = server.address() as AddressInfo
+  const port = await listenOnOwnPort(server)
   const here = new URL(url)
   here.hostname = '127.0.0.1'
   here.port = String(port)
@@ -50,7 +46,7 @@ export async function cuttable(url: string): Promise<Cuttable> {
   return {
     url: here.href,
     cut,
-    mend: () => listen(port),
+    mend: () => listenAgain(server, port),
     stall: () => open.forEach((socket) => socket.pause()),
     resume: () => open.forEach((socket) => socket.resume()),
     [Symbol.asyncDispose]: cut,

@@ -86,7 +86,7 @@ export function someCompany(): CompanyId {
 }
 
 /** Waits for a condition, never for time. */
-export async function eventually(check: () => void | Promise<void>, timeoutMs = 10_000): Promise<void> {
+export async function eventually(check: () => void | Promise<void>, timeoutMs = 90_000): Promise<void> {
   const end = Date.now() + timeoutMs
   for (;;) {
     try {

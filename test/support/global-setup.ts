@@ -56,11 +56,14 @@ export default async function setup(project: TestProject): Promise<() => Promise
   return () => running.disposeAsync()
 }
 
-/** A killed run's servers are gone, its files are not. */
+/** A killed run's servers are gone, its files are not. What cannot be removed, as of another user, is left. */
 function sweepDeadRuns(): void {
   for (const name of readdirSync(tmpdir()).filter((name) => name.startsWith(prefix))) {
     const pid = Number.parseInt(name.slice(prefix.length), 10)
-    if (!isAlive(pid)) rmSync(join(tmpdir(), name), { recursive: true, force: true })
+    if (isAlive(pid)) continue
+    try {
+      rmSync(join(tmpdir(), name), { recursive: true, force: true })
+    } catch {}
   }
 }
 

@@ -4,6 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import { environment } from '../../app/config.ts'
 
 /** The product as a user starts it: a process of its own, with its own data directory and any free port. */
 export interface Product extends AsyncDisposable {
@@ -40,7 +41,7 @@ export async function startProduct(
   const dataDir = options.dataDir ?? (await mkdtemp(join(tmpdir(), 'ledgerway-e2e-')))
   const child = spawn(process.execPath, ['app/main.ts', ...(options.args ?? [])], {
     cwd: root,
-    env: { ...process.env, ...defaults(dataDir), ...options.env },
+    env: { ...unconfigured(), ...defaults(dataDir), ...options.env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   let stderr = ''
@@ -88,6 +89,11 @@ export async function postGraphql<T>(
   })
   const answer = (await response.json()) as Omit<GraphQLAnswer<T>, 'status' | 'headers'>
   return { ...answer, status: response.status, headers: response.headers }
+}
+
+/** The environment without what the machine may set for a Ledgerway of its own. */
+export function unconfigured(): NodeJS.ProcessEnv {
+  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !(name in environment)))
 }
 
 function defaults(dataDir: string): Record<string, string> {

@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
+import { unconfigured } from '../support/product.ts'
 
 export const adminKey = 'torture-administrators-key-0123456789'
 
@@ -21,7 +22,7 @@ export async function startProduct(env: Record<string, string>): Promise<Product
   async function launch(): Promise<void> {
     const { port } = url === '' ? { port: '0' } : new URL(url)
     child = spawn(process.execPath, [fileURLToPath(new URL('../../app/main.ts', import.meta.url))], {
-      env: { ...process.env, ...env, PORT: port, DEMO: '0', ADMIN_API_KEY: adminKey, LOG_LEVEL: 'silent' },
+      env: { ...unconfigured(), ...env, PORT: port, DEMO: '0', ADMIN_API_KEY: adminKey, LOG_LEVEL: 'silent' },
       stdio: ['ignore', 'pipe', 'pipe'],
     })
     let complaint = ''

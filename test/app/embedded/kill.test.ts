@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterAll, expect, test, vi } from 'vitest'
+import { afterAll, expect, test } from 'vitest'
 import { startEmbeddedPostgres } from '../../../app/embedded/postgres.ts'
 import { processStart } from '../../../app/embedded/process-identity.ts'
 import { claimDataDirectory } from '../../../app/embedded/run-file.ts'
@@ -15,9 +15,6 @@ import {
   until,
   withSql,
 } from './support.ts'
-
-// A machine that does much else at once is slow to make files.
-vi.setConfig({ testTimeout: 120_000 })
 
 /** Whichever test comes first makes the clusters; both leave them stopped. */
 const folder = privateFolder()

@@ -13,22 +13,19 @@ import {
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { afterAll, beforeAll, expect, test } from 'vitest'
 import { serverAccount } from '../../../app/embedded/account.ts'
 import { findPostgresBinaries } from '../../../app/embedded/binaries.ts'
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../../app/embedded/postgres.ts'
 import { silentLogger } from '../../../core/log.ts'
 import { postmasterPid, privateFolder, rememberingLogger, until, withSql } from './support.ts'
 
-// A machine that does much else at once is slow to make files.
-vi.setConfig({ testTimeout: 120_000 })
-
 const start = (dataDir: string, logger = silentLogger): Promise<EmbeddedPostgres> =>
   startEmbeddedPostgres({ dataDir, shardCount: 1, logger })
 
 /** Made once, since most of a cold start is the making of files; every test leaves it stopped and as good as before. */
 const shared = privateFolder()
-beforeAll(async () => (await start(shared.dataDir))[Symbol.asyncDispose](), 120_000)
+beforeAll(async () => (await start(shared.dataDir))[Symbol.asyncDispose]())
 afterAll(() => shared[Symbol.dispose]())
 
 const primaryOf = (postgres: EmbeddedPostgres): string => postgres.shards[0]?.primaryUrl ?? ''
@@ -78,7 +75,7 @@ test('a promoted replica is kept as it is, and runs as the primary it has become
   {
     await using postgres = await start(folder.dataDir)
     await writeNote(primaryOf(postgres), 'notes', 'before')
-    await until('the note on the replica', () => readNotes(replicaOf(postgres), 'notes'))
+    await until('the note on the replica', async () => (await readNotes(replicaOf(postgres), 'notes')).length === 1)
     await withSql(replicaOf(postgres), (sql) => sql`select pg_promote()`)
     await writeNote(replicaOf(postgres), 'notes', 'after')
   }

@@ -19,7 +19,7 @@ export function privateFolder(): { path: string; dataDir: string } & Disposable 
 }
 
 export async function withSql<T>(url: string, fn: (sql: Sql) => Promise<T>): Promise<T> {
-  const sql = postgres(url, { max: 1, connect_timeout: 5, onnotice: () => {} })
+  const sql = postgres(url, { max: 1, connect_timeout: 60, onnotice: () => {} })
   try {
     return await fn(sql)
   } finally {
@@ -31,7 +31,7 @@ export async function withSql<T>(url: string, fn: (sql: Sql) => Promise<T>): Pro
 export async function until<T>(
   what: string,
   ask: () => Promise<T> | T,
-  withinMs = 30_000,
+  withinMs = 120_000,
 ): Promise<Exclude<T, undefined | false>> {
   let last: unknown
   for (const giveUp = performance.now() + withinMs; performance.now() < giveUp; await sleep(25)) {

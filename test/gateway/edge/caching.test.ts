@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import type { AnswerCache } from '../../../cache/answer-cache.ts'
 import { createMemoryAnswerCache } from '../../../cache/drivers/memory.ts'
 import { parseShardId } from '../../../core/ids.ts'
 import { decodePosition, encodePosition } from '../../../core/position.ts'
@@ -27,7 +28,7 @@ test('an answer is a miss, then a hit that does not reach the subgraph', async (
   const loads = edge.world.loads
   const second = await edge.post({ query }, acme)
   expect(second.body).toEqual(first.body)
-  expect(second.headers.get('cache-control')).toMatch(/^public, max-age=(60|59)$/)
+  expect(second.headers.get('cache-control')).toMatch(/^public, max-age=\d+$/)
   expect(edge.world.loads).toBe(loads)
 })
 
@@ -230,8 +231,10 @@ test('what a mutation answers with is forgotten before its answer arrives, for e
 
 test('what another process is loading is waited for, and loaded here when it takes too long', async () => {
   const cache = createMemoryAnswerCache()
+  let onLook = (): void => {}
+  const watched: AnswerCache = { ...cache, get: (key) => cache.get(key).finally(() => onLook()) }
   await using here = await startEdge({ cache })
-  await using there = await startEdge({ cache })
+  await using there = await startEdge({ cache: watched })
   const gate = Promise.withResolvers<void>()
   here.world.afterRead = () => gate.promise
   const first = here.post({ query }, acme)
@@ -239,12 +242,14 @@ test('what another process is loading is waited for, and loaded here when it tak
   const late = await there.post({ query }, acme)
   expect([state(late), there.world.loads]).toEqual(['miss', 1])
 
-  here.world.afterRead = () => new Promise((resolve) => setTimeout(resolve, 50))
+  const looked = Promise.withResolvers<void>()
+  here.world.afterRead = () => looked.promise
   gate.resolve()
   await first
   const again = { query: '{ companies { id } }' }
   const loading = here.post(again, acme)
   await expect.poll(() => here.world.loads).toBe(2)
+  onLook = looked.resolve
   expect(state(await there.post(again, acme))).toBe('hit')
   await loading
 })

@@ -113,8 +113,13 @@ describe('a large answer', () => {
     await using edge = await startLarge({ limits: { slowClientMs: 100, operations: 1 } })
     // 30 MB are more than the connection holds.
     for (const company of edge.world.companies.values()) company.name = '.'.repeat(5_000)
-    const response = await raw(edge, query)
+    const gate = Promise.withResolvers<void>()
+    edge.world.afterRead = () => gate.promise
+    const asking = raw(edge, query)
+    await expect.poll(() => edge.world.loads).toBe(1)
     expect((await edge.post({ query: '{ whoAmI }' })).status).toBe(503)
+    gate.resolve()
+    const response = await asking
     await expect.poll(async () => (await edge.post({ query: '{ whoAmI }' })).status).toBe(200)
     await expect(text(response)).rejects.toThrow('aborted')
   })

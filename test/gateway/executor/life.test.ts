@@ -4,7 +4,7 @@ import { mkdir, mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/promises
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { ApolloServer } from '@apollo/server'
-import { describe, expect, test, vi } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { silentLogger } from '../../../core/log.ts'
 import type { RequestContext } from '../../../core/request.ts'
 import { createFederatedGateway } from '../../../gateway/executor/gateway.ts'
@@ -58,12 +58,12 @@ describe('a supergraph in service', () => {
         }
       }),
     )
-    await vi.waitFor(() => expect(asked).toBeGreaterThan(50))
+    await expect.poll(() => asked).toBeGreaterThan(50)
     const { supergraphId } = federated.health()
     source.change(composeText(after))
     await federated.settled()
     const since = asked
-    await vi.waitFor(() => expect(asked).toBeGreaterThan(since + 50))
+    await expect.poll(() => asked).toBeGreaterThan(since + 50)
     stop.abort()
     await load
     expect(federated.health().supergraphId).not.toBe(supergraphId)
@@ -125,7 +125,7 @@ describe('where a supergraph comes from', () => {
     expect(source.sdl).toBe('one')
     await writeFile(join(folder, 'next'), 'two')
     await rename(join(folder, 'next'), path)
-    await vi.waitFor(() => expect(seen.at(-1)).toBe('two'))
+    await expect.poll(() => seen.at(-1)).toBe('two')
     await source.stop()
     await rm(folder, { recursive: true })
   })
@@ -146,7 +146,7 @@ describe('where a supergraph comes from', () => {
     expect(source.sdl).toBe('one')
     await symlink('two', join(folder, 'next'))
     await rename(join(folder, 'next'), join(folder, 'data'))
-    await vi.waitFor(() => expect(seen).toEqual(['two']))
+    await expect.poll(() => seen).toEqual(['two'])
     await source.stop()
     await rm(folder, { recursive: true })
   })
@@ -166,10 +166,10 @@ describe('where a supergraph comes from', () => {
     const seen: string[] = []
     const source = await urlSource({ url, intervalMs: 5, logger: silentLogger }).start((sdl) => seen.push(sdl))
     expect(source.sdl).toBe('one')
-    await vi.waitFor(() => expect(statuses.slice(0, 3)).toEqual([200, 304, 304]))
+    await expect.poll(() => statuses.slice(0, 3)).toEqual([200, 304, 304])
     expect(seen).toEqual([])
     text = 'two'
-    await vi.waitFor(() => expect(seen).toEqual(['two']))
+    await expect.poll(() => seen).toEqual(['two'])
     await source.stop()
     server.closeAllConnections()
     await new Promise((resolve) => server.close(resolve))

@@ -85,7 +85,7 @@ export function requestContext(over: Partial<RequestContext> = {}): RequestConte
   return {
     requestId: 'test',
     principal: anonymous,
-    deadlineMs: Date.now() + 30_000,
+    deadlineMs: Date.now() + 300_000,
     signal: new AbortController().signal,
     startedMs: performance.now(),
     statements: createStatementCounter(),

@@ -95,10 +95,8 @@ describe('asking a subgraph over HTTP', () => {
     await withExecutor(
       () => undefined,
       async (ask) => {
-        const startMs = Date.now()
         const failure = await ask({ context: requestContext({ deadlineMs: Date.now() + 80 }) }).catch(codeOf)
         expect(failure).toBe('DEADLINE_EXCEEDED')
-        expect(Date.now() - startMs).toBeLessThan(5_000)
       },
     )
   })
@@ -153,13 +151,13 @@ describe('asking a subgraph over HTTP', () => {
         for (let count = 0; count < 60 && state() === 'closed'; count++) await ask().catch(codeOf)
         hangs = true
         const soon = (): Promise<unknown> =>
-          ask({ context: requestContext({ deadlineMs: Date.now() + 500 }) }).catch(codeOf)
+          ask({ context: requestContext({ deadlineMs: Date.now() + 1_500 }) }).catch(codeOf)
         const asking: Promise<unknown>[] = []
         const asked = (): number => {
           asking.push(soon())
           return hanging
         }
-        await expect.poll(asked, { timeout: 10_000 }).toBe(1)
+        await expect.poll(asked).toBe(1)
         const answers = await Promise.all([...asking, soon()])
         expect(answers.filter((code) => code === 'DEADLINE_EXCEEDED')).toHaveLength(1)
         expect(answers.filter((code) => code === 'SUBGRAPH_UNAVAILABLE')).toHaveLength(answers.length - 1)
