@@ -2,8 +2,10 @@ import { AppError } from '../core/errors.ts'
 import type { CompanyId } from '../core/ids.ts'
 import type { ShardSql } from '../store/store.ts'
 import { pageSize } from '../core/page-size.ts'
+import type { Company } from './company.ts'
 import type { Page } from './list-companies.ts'
 import { decodeCursor, encodeCursor } from './merge.ts'
+import { companyColumns, companyOf, type CompanyRow } from './read-companies.ts'
 import type { Relationship } from './relationship.ts'
 import { type EdgeRow, edgeColumns, relationshipOf } from './relationship-edges.ts'
 import type { RelationshipStatus } from './relationship-rules.ts'
@@ -58,16 +60,22 @@ function placeOf(cursor: string, order: RelationshipOrder): { key: string | numb
   return { key, id }
 }
 
+export interface CompanyPage {
+  /** Null where there is no such company. */
+  readonly company: Company | null
+  readonly page: Page<Relationship>
+}
+
 /**
- * The same page of many companies' relationships, in one statement: a lateral limit, so that no more than a page of each
- * leaves the shard. Indexes, which also give the order and begin at the cursor: `relationships_newest`, `_by_age`,
- * `_best_rated`.
+ * The same page of many companies' relationships, and the companies, in one statement: a limit for each, so that no
+ * more than a page of each leaves the shard. Indexes: both primary keys and, which also give the order and begin at the
+ * cursor, `relationships_newest`, `_by_age`, `_best_rated`.
  */
 export async function readRelationshipPages(
   sql: ShardSql,
   companyIds: readonly CompanyId[],
   { first, after, role, status, kind, orderBy }: RelationshipListing,
-): Promise<Map<CompanyId, Page<Relationship>>> {
+): Promise<Map<CompanyId, CompanyPage>> {
   const place = after === null ? null : placeOf(after, orderBy)
   const key = {
     NEWEST: sql`r.updated_at`,
@@ -82,30 +90,34 @@ export async function readRelationshipPages(
       : descending
         ? sql`(${key}, r.relationship_id) < (${place.key}, ${place.id})`
         : sql`(${key}, r.relationship_id) > (${place.key}, ${place.id})`
-  const rows = await sql<EdgeRow[]>`
-    select r.*
-    from unnest(${[...companyIds]}::text[]) as k(company_id)
-    cross join lateral (
-      select ${edgeColumns(sql)}
-      from relationships r
-      where r.company_id = k.company_id
-        and ${role === null ? sql`true` : sql`r.role = ${role}`}
-        and ${status === null ? sql`true` : sql`r.status = ${status}`}
-        and ${kind === null ? sql`true` : sql`r.kind = ${kind}`}
-        and ${behind}
-      order by ${key} ${direction}, r.relationship_id ${direction}
-      limit ${first + 1}
-    ) r`
-  const pages = new Map<CompanyId, Page<Relationship>>()
-  for (const [companyId, group] of Map.groupBy(rows.map(relationshipOf), (edge) => edge.companyId)) {
-    pages.set(companyId, {
-      edges: group
-        .slice(0, first)
-        .map((edge) => ({ cursor: encodeCursor([orderBy, keyOf[orderBy](edge), edge.id]), node: edge })),
-      hasNextPage: group.length > first,
-    })
-  }
-  return pages
+  const rows = await sql<(CompanyRow & { edges: string })[]>`
+    select ${companyColumns(sql)}, (
+      select coalesce(json_agg(e), '[]')::text from (
+        select ${edgeColumns(sql)}
+        from relationships r
+        where r.company_id = c.company_id
+          and ${role === null ? sql`true` : sql`r.role = ${role}`}
+          and ${status === null ? sql`true` : sql`r.status = ${status}`}
+          and ${kind === null ? sql`true` : sql`r.kind = ${kind}`}
+          and ${behind}
+        order by ${key} ${direction}, r.relationship_id ${direction}
+        limit ${first + 1}
+      ) e
+    ) as edges
+    from companies c left join sectors s on s.code = c.sector
+    where c.company_id = any(${[...companyIds]})`
+  return new Map(
+    rows.map((row) => {
+      const edges = (JSON.parse(row.edges) as EdgeRow[]).map(relationshipOf)
+      const page = {
+        edges: edges
+          .slice(0, first)
+          .map((edge) => ({ cursor: encodeCursor([orderBy, keyOf[orderBy](edge), edge.id]), node: edge })),
+        hasNextPage: edges.length > first,
+      }
+      return [row.company_id, { company: companyOf(row), page }]
+    }),
+  )
 }
 
 export interface RelationshipStats {

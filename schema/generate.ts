@@ -89,7 +89,7 @@ function resolverMap(type: GraphQLObjectType): string {
   })
   const keyed = type.astNode?.directives?.some(({ name }) => name.value === 'key') === true
   const reference = keyed
-    ? `    __resolveReference: (reference: { readonly [key: string]: unknown }, context: Context) => Promise<${parent} | null>\n`
+    ? `    __resolveReference: (reference: { readonly [key: string]: unknown }, context: Context, info: GraphQLResolveInfo) => Promise<${parent} | null>\n`
     : ''
   return `  ${type.name}${root || keyed ? '' : '?'}: {\n${reference}${fields.join('')}  }\n`
 }

@@ -206,7 +206,7 @@ export interface Objects {
 
 export interface Resolvers<Context, O extends Objects> {
   Company: {
-    __resolveReference: (reference: { readonly [key: string]: unknown }, context: Context) => Promise<O['Company'] | null>
+    __resolveReference: (reference: { readonly [key: string]: unknown }, context: Context, info: GraphQLResolveInfo) => Promise<O['Company'] | null>
     id?: Resolver<O['Company'], Record<string, never>, Context, string>
     name?: Resolver<O['Company'], Record<string, never>, Context, string>
     identifiers?: Resolver<O['Company'], Record<string, never>, Context, readonly O['Identifier'][]>
@@ -302,7 +302,7 @@ export interface Resolvers<Context, O extends Objects> {
     relationship: Resolver<unknown, QueryRelationshipArgs, Context, O['Relationship'] | null>
   }
   Relationship: {
-    __resolveReference: (reference: { readonly [key: string]: unknown }, context: Context) => Promise<O['Relationship'] | null>
+    __resolveReference: (reference: { readonly [key: string]: unknown }, context: Context, info: GraphQLResolveInfo) => Promise<O['Relationship'] | null>
     id?: Resolver<O['Relationship'], Record<string, never>, Context, string>
     buyerId?: Resolver<O['Relationship'], Record<string, never>, Context, string>
     sellerId?: Resolver<O['Relationship'], Record<string, never>, Context, string>
@@ -350,7 +350,7 @@ export interface Resolvers<Context, O extends Objects> {
     meanRatingReceived?: Resolver<O['RelationshipStats'], Record<string, never>, Context, number | null>
   }
   Sector: {
-    __resolveReference: (reference: { readonly [key: string]: unknown }, context: Context) => Promise<O['Sector'] | null>
+    __resolveReference: (reference: { readonly [key: string]: unknown }, context: Context, info: GraphQLResolveInfo) => Promise<O['Sector'] | null>
     code?: Resolver<O['Sector'], Record<string, never>, Context, string>
     name?: Resolver<O['Sector'], Record<string, never>, Context, string>
   }
@@ -359,7 +359,7 @@ export interface Resolvers<Context, O extends Objects> {
     relationshipChanged: { subscribe: Resolver<unknown, SubscriptionRelationshipChangedArgs, Context, AsyncIterable<O['RelationshipChanged']>>; resolve: (event: O['RelationshipChanged']) => O['RelationshipChanged'] }
   }
   User: {
-    __resolveReference: (reference: { readonly [key: string]: unknown }, context: Context) => Promise<O['User'] | null>
+    __resolveReference: (reference: { readonly [key: string]: unknown }, context: Context, info: GraphQLResolveInfo) => Promise<O['User'] | null>
     id?: Resolver<O['User'], Record<string, never>, Context, string>
     company?: Resolver<O['User'], Record<string, never>, Context, O['Company']>
     name?: Resolver<O['User'], Record<string, never>, Context, string>

@@ -184,7 +184,7 @@ export interface Resolvers<Context, O extends Objects> {
     revokedAt?: Resolver<O['ApiKey'], Record<string, never>, Context, string | null>
   }
   Company: {
-    __resolveReference: (reference: { readonly [key: string]: unknown }, context: Context) => Promise<O['Company'] | null>
+    __resolveReference: (reference: { readonly [key: string]: unknown }, context: Context, info: GraphQLResolveInfo) => Promise<O['Company'] | null>
     id?: Resolver<O['Company'], Record<string, never>, Context, string>
     shard?: Resolver<O['Company'], Record<string, never>, Context, string | null>
     webhooks?: Resolver<O['Company'], Record<string, never>, Context, readonly O['Webhook'][] | null>
@@ -320,7 +320,7 @@ export interface Resolvers<Context, O extends Objects> {
     jobChanged: { subscribe: Resolver<unknown, SubscriptionJobChangedArgs, Context, AsyncIterable<O['Job']>>; resolve: (event: O['Job']) => O['Job'] }
   }
   Webhook: {
-    __resolveReference: (reference: { readonly [key: string]: unknown }, context: Context) => Promise<O['Webhook'] | null>
+    __resolveReference: (reference: { readonly [key: string]: unknown }, context: Context, info: GraphQLResolveInfo) => Promise<O['Webhook'] | null>
     id?: Resolver<O['Webhook'], Record<string, never>, Context, string>
     url?: Resolver<O['Webhook'], Record<string, never>, Context, string>
     kinds?: Resolver<O['Webhook'], Record<string, never>, Context, readonly string[]>

@@ -159,7 +159,7 @@ export interface Resolvers<Context, O extends Objects> {
     position?: Resolver<O['AppendRecordsPayload'], Record<string, never>, Context, string>
   }
   Company: {
-    __resolveReference: (reference: { readonly [key: string]: unknown }, context: Context) => Promise<O['Company'] | null>
+    __resolveReference: (reference: { readonly [key: string]: unknown }, context: Context, info: GraphQLResolveInfo) => Promise<O['Company'] | null>
     id?: Resolver<O['Company'], Record<string, never>, Context, string>
     ledger?: Resolver<O['Company'], Record<string, never>, Context, O['Ledger'] | null>
   }
@@ -227,7 +227,7 @@ export interface Resolvers<Context, O extends Objects> {
     record: Resolver<unknown, QueryRecordArgs, Context, O['Record'] | null>
   }
   Record: {
-    __resolveReference: (reference: { readonly [key: string]: unknown }, context: Context) => Promise<O['Record'] | null>
+    __resolveReference: (reference: { readonly [key: string]: unknown }, context: Context, info: GraphQLResolveInfo) => Promise<O['Record'] | null>
     id?: Resolver<O['Record'], Record<string, never>, Context, string>
     position?: Resolver<O['Record'], Record<string, never>, Context, number>
     kind?: Resolver<O['Record'], Record<string, never>, Context, string>

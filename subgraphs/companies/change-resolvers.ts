@@ -3,10 +3,11 @@ import { AppError } from '../../core/errors.ts'
 import { parseCompanyId } from '../../core/ids.ts'
 import type { Follower } from '../../events/follow.ts'
 import type { LedgerRecord } from '../../ledger/ledger.ts'
-import { parseRelationshipId, type RelationshipId } from '../../network/relationship.ts'
+import { parseRelationshipId, type Relationship, type RelationshipId } from '../../network/relationship.ts'
 import { acknowledgedKind, deliveredKinds, streamOf } from '../../network/relationship-records.ts'
+import type { SubgraphContext } from '../context.ts'
 import { eventsOf } from '../events.ts'
-import { companyById } from './loaders.ts'
+import { loadCompany } from './load-company.ts'
 import type { CompaniesResolvers } from './objects.ts'
 
 const profileKinds = ['company.created', 'company.updated']
@@ -16,7 +17,7 @@ const streamStart = streamOf('' as RelationshipId)
 /** Subscriptions to companies and relationships: their ledgers followed, each event read at its own position. */
 export function createChangeResolvers(deps: {
   follower: Follower<LedgerRecord>
-  loadRelationship: NonNullable<CompaniesResolvers['Relationship']>['__resolveReference']
+  loadRelationship: (reference: { id: RelationshipId }, context: SubgraphContext) => Promise<Relationship | null>
 }) {
   const { follower, loadRelationship } = deps
   return {
@@ -46,7 +47,7 @@ export function createChangeResolvers(deps: {
       },
     },
     CompanyChanged: {
-      company: async ({ id }, _, { loaders }) => found(await loaders.get(companyById).load(id)),
+      company: async ({ id }, _, context, info) => found(await loadCompany(id, context, info)),
     },
     RelationshipChanged: {
       relationship: async ({ id }, _, context) => found(await loadRelationship({ id }, context)),

@@ -2,8 +2,8 @@ import type { CompanyId } from '../../core/ids.ts'
 import { createShardLoader } from '../../loaders/keyed.ts'
 import type { LoaderFactory, LoaderFamily } from '../../loaders/registry.ts'
 import { readRelationshipStreams, type StreamRecord } from '../../network/read-relationship-streams.ts'
-import type { Page } from '../../network/list-companies.ts'
 import {
+  type CompanyPage,
   noStats,
   readPartners,
   readRelationshipPages,
@@ -31,13 +31,13 @@ export const edgeOf: LoaderFactory<EdgeKey, Relationship | null> = (context) =>
     missing: null,
   })
 
-/** The same page of many companies: loaders of one set of arguments each. */
-export const relationshipPage: LoaderFamily<RelationshipListing, CompanyId, Page<Relationship>> = (context, listing) =>
-  createShardLoader<CompanyId, Page<Relationship>>(context, {
+/** The same page of many companies, each with its company: loaders of one set of arguments each. */
+export const relationshipPage: LoaderFamily<RelationshipListing, CompanyId, CompanyPage> = (context, listing) =>
+  createShardLoader<CompanyId, CompanyPage>(context, {
     companyOf: (id) => id,
     textOf: (id) => id,
     load: (sql, ids) => readRelationshipPages(sql, ids, listing),
-    missing: { edges: [], hasNextPage: false },
+    missing: { company: null, page: { edges: [], hasNextPage: false } },
   })
 
 export const relationshipStats: LoaderFactory<CompanyId, RelationshipStats> = (context) =>

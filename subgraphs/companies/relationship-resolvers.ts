@@ -18,7 +18,7 @@ import { parsePublicUserId, publicUserId, type UserCommands } from '../../networ
 import type { Store } from '../../store/store.ts'
 import { connectionOf } from '../connection.ts'
 import type { SubgraphContext } from '../context.ts'
-import { companyById } from './loaders.ts'
+import { loadCompany } from './load-company.ts'
 import type { CompaniesResolvers } from './objects.ts'
 import {
   edgeOf,
@@ -108,7 +108,7 @@ export function createRelationshipResolvers(deps: {
     company: {
       relationships: async ({ id }, args, { principal, loaders }) => {
         authorize(principal, 'relationship.read', id)
-        const page = await loaders.member(relationshipPage, parseListing(args)).load(id)
+        const { page } = await loaders.member(relationshipPage, parseListing(args)).load(id)
         for (const { node } of page.edges) loaders.get(edgeOf).prime(node, node)
         return connectionOf(page, args.after != null)
       },
@@ -139,11 +139,11 @@ export function createRelationshipResolvers(deps: {
         __resolveReference: async ({ id }, context) => loadRelationship(String(id), context),
         buyerId: ({ buyer }) => buyer,
         sellerId: ({ seller }) => seller,
-        buyer: ({ buyer }, _, { loaders }) => loaders.get(companyById).load(buyer),
-        seller: ({ seller }, _, { loaders }) => loaders.get(companyById).load(seller),
-        invitedBy: ({ invitedBy }, _, { loaders }) => loaders.get(companyById).load(parseCompanyId(invitedBy)),
-        suspendedBy: ({ suspendedBy }, _, { loaders }) =>
-          suspendedBy === null ? null : loaders.get(companyById).load(parseCompanyId(suspendedBy)),
+        buyer: ({ buyer }, _, context, info) => loadCompany(buyer, context, info),
+        seller: ({ seller }, _, context, info) => loadCompany(seller, context, info),
+        invitedBy: ({ invitedBy }, _, context, info) => loadCompany(parseCompanyId(invitedBy), context, info),
+        suspendedBy: ({ suspendedBy }, _, context, info) =>
+          suspendedBy === null ? null : loadCompany(parseCompanyId(suspendedBy), context, info),
         terms: ({ terms }) => (terms === null ? null : parseJsonText(terms)),
         countersignatures: async ({ id, buyer, seller, kind }, _, { loaders }) => {
           const records = loaders.get(relationshipRecords)
@@ -165,11 +165,11 @@ export function createRelationshipResolvers(deps: {
         receivedLeaf: ({ received }) => received?.leaf ?? null,
       },
       MutualPartners: {
-        companies: ({ ids }, _, { loaders }) => ids.map((id) => loaders.get(companyById).load(id)) as never,
+        companies: ({ ids }, _, context, info) => ids.map((id) => loadCompany(id, context, info)) as never,
       },
       NetworkNode: {
         companyId: ({ id }) => id,
-        company: ({ id }, _, { loaders }) => loaders.get(companyById).load(id),
+        company: ({ id }, _, context, info) => loadCompany(id, context, info),
       },
       NetworkEdge: {
         relationshipId: ({ id }) => id,
@@ -183,8 +183,8 @@ export function createRelationshipResolvers(deps: {
           return (await loaders.get(usersOf).load(companyId)).find((user) => user.id === id) ?? null
         },
         id: publicUserId,
-        company: async ({ companyId }, _, { loaders }) => {
-          const company = await loaders.get(companyById).load(companyId)
+        company: async ({ companyId }, _, context, info) => {
+          const company = await loadCompany(companyId, context, info)
           if (company === null) throw new AppError('NOT_FOUND', `There is no company ${companyId}.`)
           return company
         },

@@ -13,6 +13,7 @@ import type { Store } from '../../store/store.ts'
 import { connectionOf } from '../connection.ts'
 import type { SubgraphContext } from '../context.ts'
 import { createChangeResolvers } from './change-resolvers.ts'
+import { loadCompany } from './load-company.ts'
 import { companyByIdentifier, companyById, sectorByCode } from './loaders.ts'
 import type { CompaniesResolvers } from './objects.ts'
 import { createRelationshipResolvers } from './relationship-resolvers.ts'
@@ -34,9 +35,9 @@ export function createCompaniesResolvers(deps: {
   })
   return {
     Query: {
-      company: (_, { id }, { principal, loaders }) => {
-        authorize(principal, 'company.read')
-        return loaders.get(companyById).load(parseCompanyId(id))
+      company: (_, { id }, context, info) => {
+        authorize(context.principal, 'company.read')
+        return loadCompany(parseCompanyId(id), context, info)
       },
       companyByIdentifier: (_, { scheme, value }, { principal, loaders }) => {
         authorize(principal, 'company.read')
@@ -78,9 +79,9 @@ export function createCompaniesResolvers(deps: {
       ...between.mutation,
     },
     Company: {
-      __resolveReference: async ({ id }, { principal, loaders }) => {
-        authorize(principal, 'company.read')
-        return loaders.get(companyById).load(parseCompanyId(String(id)))
+      __resolveReference: async ({ id }, context, info) => {
+        authorize(context.principal, 'company.read')
+        return loadCompany(parseCompanyId(String(id)), context, info)
       },
       ...between.company,
     },

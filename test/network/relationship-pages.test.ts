@@ -28,6 +28,9 @@ beforeAll(async () => {
     select c.id, c.id || '~p' || n || '~trade', 'p' || n, 'BUYER', 'trade', 'ACTIVE', c.id, n % 21 - 10,
       '2026-01-0' || 1 + n % 3, '2026-02-0' || 1 + n % 3, 1, 1, c.id
     from generate_series(1, ${edgeCount}) as n, (values ('hub'), ('other')) as c (id)`
+  await sql`
+    insert into companies (company_id, name, sort_name, created_at, updated_at, search)
+    select c.id, c.id, c.id, '2026-01-01', '2026-01-01', '' from (values ('hub'), ('other')) as c (id)`
   await sql`analyze relationships`
 })
 afterAll(async () => {
@@ -60,12 +63,13 @@ test.each([
         `explain (analyze, format json) ${text}`,
         parameters as never[],
       )
-      const nodes = nodesOf(explained!['QUERY PLAN'][0].Plan)
+      const limit = nodesOf(explained!['QUERY PLAN'][0].Plan).find((node) => node['Node Type'] === 'Limit')
+      const nodes = limit === undefined ? [] : nodesOf(limit)
       expect(nodes.map((node) => node['Node Type']).filter((type) => /Sort|Bitmap|Seq/.test(type))).toEqual([])
       const scan = nodes.find((node) => node['Index Name'] === index)
       expect(scan?.['Actual Rows']).toBeLessThanOrEqual(pageLength + 1)
       expect(scan?.['Rows Removed by Filter'] ?? 0).toBe(0)
-      const page = pages.get(hub)
+      const page = pages.get(hub)?.page
       seen.push(...(page?.edges ?? []).map(({ node }) => node.id))
       if (page?.hasNextPage !== true) break
       after = page.edges.at(-1)?.cursor ?? null
