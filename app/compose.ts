@@ -8,6 +8,7 @@ import { createRedisTicketStore } from '../access/tickets-in-redis.ts'
 import { createTickets } from '../access/tickets.ts'
 import { createMemoryAnswerCache } from '../cache/drivers/memory.ts'
 import { createRedisAnswerCache } from '../cache/drivers/redis.ts'
+import { AppError } from '../core/errors.ts'
 import type { ShardId } from '../core/ids.ts'
 import type { Logger } from '../core/log.ts'
 import type { Service } from '../core/service.ts'
@@ -53,8 +54,8 @@ import { composeEdge, composeStatus, type EdgeParts } from './edge.ts'
 import { composeFederation, federationReadiness } from './federation.ts'
 import { createImportTarget } from './import/ledger-target.ts'
 import type { ImportTarget } from './import/run-import.ts'
-import { newWrappingKey, storedSecret, wrappingKeyBytes } from './secrets.ts'
-import { openSigning, type Signing } from './signing.ts'
+import { findWrappingKey, openWrappingKey, storedSecret } from './secrets.ts'
+import { openSigning } from './signing.ts'
 import { openServers, type Servers } from './servers.ts'
 import { composeShards, placeShards } from './shards.ts'
 import { addFeedMetrics } from './metrics/feed-metrics.ts'
@@ -84,7 +85,8 @@ export interface DataParts {
   readonly ledger: Ledger
   readonly companies: CompanyCommands
   readonly importTarget: ImportTarget
-  readonly wrappingKey: Buffer
+  /** Absent in a gateway alone that was given none. */
+  readonly wrappingKey: Buffer | undefined
   /** Wakes the shard's relay after a commit: by the bus, or directly once this process runs one itself. */
   readonly relay: { nudge: (shard: ShardId) => void }
   /** Begins every key and channel in Redis that is ours. */
@@ -111,9 +113,9 @@ export async function composeData(
 ): Promise<DataParts> {
   const servers = stack.use(await openServers({ config, logger, out, signal, joinRunning: options.joinRunning }))
   signal.throwIfAborted()
-  const wrappingKey = wrappingKeyBytes(
-    await storedSecret('wrapping', config.keys.wrapping, keysDirectory(config), newWrappingKey),
-  )
+  // A gateway alone wraps nothing: a key of its own making would only be mistaken for the deployment's.
+  const open = config.roles.size === 1 && config.roles.has('gateway') ? findWrappingKey : openWrappingKey
+  const wrappingKey = await open(config.keys.wrapping, keysDirectory(config))
   const { profile, max } = config.pool
   const store = stack.use(
     await createStore({
@@ -137,7 +139,12 @@ export async function composeData(
   const relay: DataParts['relay'] = { nudge: (shard) => dirty.notify(shard) }
   const metrics = createMetricsRegistry()
   addStoreMetrics(metrics, store)
-  const ledger = createLedger({ store, wrappingKey, onAppended: (shard) => relay.nudge(shard), metrics })
+  const ledger = createLedger({
+    store,
+    wrappingKey: wrappingKey ?? null,
+    onAppended: (shard) => relay.nudge(shard),
+    metrics,
+  })
   const companies = createCompanyCommands({ ledger, regions: store.regions })
   const importTarget = createImportTarget({ store, ledger, companies })
   return {
@@ -196,10 +203,10 @@ async function build(deps: ComposeDeps, stack: AsyncDisposableStack): Promise<Om
       : { redisUrl: servers.redisUrl, prefix: `${prefix}jobs` }
   const jobs = use(createJobs(jobsConnection, { onSubmitted: announceJob(bus) }))
   const jobFollower = use(createJobFollower({ jobs, bus }))
-  const webhooks = createWebhooks({
-    wrapper: createSecretWrapper([data.wrappingKey]),
-    allowPrivate: config.webhooksAllowPrivate,
-  })
+  const wrappingKey = (): Buffer => data.wrappingKey ?? noWrappingKey()
+  const webhooks = once(() =>
+    createWebhooks({ wrapper: createSecretWrapper([wrappingKey()]), allowPrivate: config.webhooksAllowPrivate }),
+  )
   const changes = await started(createChangeStream({ store, bus, logger }))
   const follower = use(createFollower<LedgerRecord>({ store, changes, logger, readPage }))
   const keys = await started(createKeyRing({ catalog: store.catalog, bus, logger }))
@@ -212,13 +219,11 @@ async function build(deps: ComposeDeps, stack: AsyncDisposableStack): Promise<Om
   })
 
   // Only who signs has a checkpoint key, and only who asks or is asked over HTTP one that says who asks.
-  let opened: Signing | undefined
-  const signing = (): Signing => (opened ??= stack.use(openSigning({ config, store, logger })))
+  const signing = once(() => stack.use(openSigning({ config, store, logger })))
 
   const shards = composeShards({ store, bus, shards: servers.shards, logger })
   const readyChecks: (() => Promise<Readiness>)[] = [() => dataReadiness({ store, changes })]
   const checkReady = (): Promise<Readiness> => allReady(readyChecks)
-  const exportReader = createExportReader({ store, wrappingKey: data.wrappingKey })
 
   const resolvers: Record<SubgraphName, () => object> = {
     companies: () =>
@@ -231,10 +236,11 @@ async function build(deps: ComposeDeps, stack: AsyncDisposableStack): Promise<Om
       }),
     records: () => {
       const { keyring, signer } = signing()
-      const proving = { proofs: createProofs({ store, signer }), keyring, wrappingKey: data.wrappingKey }
+      const proving = { proofs: createProofs({ store, signer }), keyring, wrappingKey: wrappingKey() }
       return createRecordsResolvers({ store, ledger, follower, proving })
     },
-    ops: () => createOpsResolvers({ store, ledger, jobs, jobFollower, webhooks, tickets, keys, shards, logger }),
+    ops: () =>
+      createOpsResolvers({ store, ledger, jobs, jobFollower, webhooks: webhooks(), tickets, keys, shards, logger }),
   }
   const hosts = subgraphNames
     .filter((name) => config.roles.has(name))
@@ -245,7 +251,9 @@ async function build(deps: ComposeDeps, stack: AsyncDisposableStack): Promise<Om
     const { keyring, signer, states } = signing()
     await started(createCheckpointFollower({ store, signer, logger }))
     await started(createCompanyMover({ ...shards, logger }))
-    await started(createExportSweeper({ store, exports: exportReader, logger }))
+    await started(
+      createExportSweeper({ store, exports: createExportReader({ store, wrappingKey: wrappingKey() }), logger }),
+    )
     const { maxBytes, keepMs } = config.exports
     const workers = await started(
       createWorkers({
@@ -254,26 +262,26 @@ async function build(deps: ComposeDeps, stack: AsyncDisposableStack): Promise<Om
         changes,
         jobs,
         jobsConnection,
-        webhooks,
+        webhooks: webhooks(),
         counterparts: createCounterparts({ store, ledger, logger }),
         shards,
         readRecord,
-        verify: verifyStoredWith({ store, keyring, wrappingKey: data.wrappingKey, witnesses: states }),
+        verify: verifyStoredWith({ store, keyring, wrappingKey: wrappingKey(), witnesses: states }),
         exports: createExportWriter({
           store,
           signer,
           keyring,
-          wrappingKey: data.wrappingKey,
+          wrappingKey: wrappingKey(),
           limits: { maxBytes, shardBytes: 4 * maxBytes, keepMs },
         }),
         append: (companyId, record) => ledger.change(companyId, async () => ({ value: undefined, records: [record] })),
-        disableWebhook: disableWebhook(ledger, webhooks),
+        disableWebhook: disableWebhook(ledger, webhooks()),
         allowPrivateWebhooks: config.webhooksAllowPrivate,
         logger,
       }),
     )
     data.relay.nudge = (shard) => workers.nudge(shard)
-    addFeedMetrics(metrics, () => feedLags(store, { deadlineMs: Date.now() + 2_000 }))
+    addFeedMetrics(metrics, () => feedLags(store, { deadlineMs: Date.now() + 1_500 }))
     addJobMetrics(metrics, jobs)
     addSigningMetrics(metrics, signer)
     readyChecks.push(() => workersReadiness(jobs))
@@ -306,14 +314,18 @@ async function build(deps: ComposeDeps, stack: AsyncDisposableStack): Promise<Om
       tickets,
       ...(ours ? { caching: { cache, changes, epoch: () => store.epoch() } } : {}),
       feed: createOutsideFeed({ store, changes, logger, readPage }),
-      openExport: (id) => exportReader.open(id),
+      openExport: async (id) => {
+        // Another process may have made it since this one started.
+        const key = data.wrappingKey ?? (await findWrappingKey(config.keys.wrapping, keysDirectory(config)))
+        return createExportReader({ store, wrappingKey: key ?? noWrappingKey() }).open(id)
+      },
       readPublished: (companyId, path) => readPublished(store, companyId, path),
       checkReady,
       limiter,
     }
     const server = await composeEdge({ config, logger, metrics, federation, parts }, stack)
     readyChecks.push(
-      async () => federationReadiness(federation),
+      () => federationReadiness(federation, ours ? config.subgraphUrls : undefined),
       async () => cacheReadiness(cache),
     )
     const { adminApiKey } = config
@@ -328,7 +340,9 @@ async function build(deps: ComposeDeps, stack: AsyncDisposableStack): Promise<Om
       const port = config.port === 0 ? 0 : config.port + index
       const ready = (): Promise<boolean> => shardsAnswer(store)
       const served = await serveSubgraph({ host, verifier, logger, hostname: config.host, port, ready })
-      urls.push(use(served).url)
+      const { url } = use(served)
+      out.write(`subgraph ${host.name} ${url}\n`)
+      urls.push(url)
     }
   }
   const statusUrl = await composeStatus({ config, logger, out, metrics, authenticator: keys, checkReady }, stack)
@@ -337,4 +351,16 @@ async function build(deps: ComposeDeps, stack: AsyncDisposableStack): Promise<Om
   if (urls.length === 0 && statusUrl !== undefined) urls.push(`${statusUrl}/health/ready`)
 
   return { urls, data, subgraphs }
+}
+
+function noWrappingKey(): never {
+  throw new AppError(
+    'CONFIG_INVALID',
+    'This process has no wrapping key: set WRAPPING_KEY to that of the processes which write.',
+  )
+}
+
+function once<T>(make: () => T): () => T {
+  let made: { readonly value: T } | undefined
+  return () => (made ??= { value: make() }).value
 }

@@ -5,6 +5,7 @@ import { createFederatedGateway, type FederatedGateway } from '../gateway/execut
 import { createSharing, type Sharing } from '../gateway/executor/sharing.ts'
 import type { PartHealth, Readiness } from '../gateway/http/health.ts'
 import type { HeaderOptions } from '../gateway/transport/headers.ts'
+import { identify, type Identity } from '../gateway/transport/identify.ts'
 import { measured } from '../gateway/transport/measured.ts'
 import { createRoute, type Route } from '../gateway/transport/route.ts'
 import type { Config } from './config.ts'
@@ -56,16 +57,49 @@ export function composeFederation(deps: {
   return { gateway, route, sharing, [Symbol.asyncDispose]: () => route[Symbol.asyncDispose]() }
 }
 
-/** Ready with a supergraph. Subgraphs elsewhere that are not asked just now are told: their fields are null meanwhile. */
-export function federationReadiness({ gateway, route }: Pick<Federation, 'gateway' | 'route'>): Readiness {
+/**
+ * Ready with a supergraph. Subgraphs elsewhere that do not answer, or are not asked just now, are told: their fields are
+ * null meanwhile. One that is another than its name says is no passing trouble: whoever sent requests here would get errors.
+ * @param named the URLs of our own subgraphs, which say who they are
+ */
+export async function federationReadiness(
+  { gateway, route }: Pick<Federation, 'gateway' | 'route'>,
+  named: ReadonlyMap<string, string> = new Map(),
+): Promise<Readiness> {
   const { refused, supergraphId } = gateway.health()
   const supergraph = {
     ok: supergraphId !== undefined,
     ...(refused === undefined ? {} : { detail: 'a newer supergraph was refused; the last good one goes on' }),
   }
-  const subgraphs = Object.entries(route.states()).map(([name, state]): [string, PartHealth] => [
-    `subgraph ${name}`,
-    state === 'closed' ? { ok: true } : { ok: false, detail: 'it failed too often and is not asked for a while' },
-  ])
-  return { ready: supergraph.ok, parts: { supergraph, ...Object.fromEntries(subgraphs) } }
+  const states = route.states()
+  const subgraphs = await Promise.all(
+    [...new Set([...Object.keys(states), ...named.keys()])].map(async (name): Promise<[string, SubgraphHealth]> => {
+      const url = named.get(name)
+      const identity = url === undefined ? undefined : await identify(url)
+      return [`subgraph ${name}`, subgraphHealth(name, states[name], identity)]
+    }),
+  )
+  return {
+    ready: supergraph.ok && subgraphs.every(([, { isAnother }]) => !isAnother),
+    parts: { supergraph, ...Object.fromEntries(subgraphs.map(([name, { health }]) => [name, health])) },
+  }
+}
+
+interface SubgraphHealth {
+  readonly health: PartHealth
+  readonly isAnother: boolean
+}
+
+function subgraphHealth(
+  name: string,
+  state: 'closed' | 'open' | undefined,
+  identity: Identity | undefined,
+): SubgraphHealth {
+  const bad = (detail: string, isAnother = false): SubgraphHealth => ({ health: { ok: false, detail }, isAnother })
+  if (identity?.kind === 'answers' && identity.name !== undefined && identity.name !== name) {
+    return bad(`its URL leads to the subgraph "${identity.name}"`, true)
+  }
+  if (state === 'open') return bad('it failed too often and is not asked for a while')
+  if (identity?.kind === 'silent') return bad('it does not answer')
+  return { health: { ok: true }, isAnother: false }
 }

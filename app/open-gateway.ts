@@ -22,7 +22,7 @@ export async function composeOpenGateway(deps: {
   await using stack = new AsyncDisposableStack()
   const metrics = createMetricsRegistry()
   const federation = stack.use(composeFederation({ config, logger, metrics }))
-  const checkReady = async (): Promise<Readiness> => federationReadiness(federation)
+  const checkReady = (): Promise<Readiness> => federationReadiness(federation)
   const parts: EdgeParts = {
     authenticator: openToAll,
     tickets: createTickets({ stores: [], logger }),

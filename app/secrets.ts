@@ -15,7 +15,7 @@ export async function storedSecret(
   make: () => string,
 ): Promise<string> {
   if (configured !== undefined) return configured
-  const file = join(directory, `${name}.key`)
+  const file = fileOf(name, directory)
   const known = await readIfThere(file)
   if (known !== undefined) return known
   makeDirectory(directory, 0o700)
@@ -31,10 +31,21 @@ export async function storedSecret(
   return (await readFile(file, 'utf8')).trim()
 }
 
-export const newWrappingKey = (): string => randomBytes(32).toString('base64')
+/** That of the configuration or of the directory; undefined where there is none. @throws AppError CONFIG_INVALID */
+export async function findWrappingKey(configured: string | undefined, directory: string): Promise<Buffer | undefined> {
+  const text = configured ?? (await readIfThere(fileOf(wrapping, directory)))
+  return text === undefined ? undefined : wrappingKeyBytes(text)
+}
 
-/** @throws AppError CONFIG_INVALID */
-export function wrappingKeyBytes(text: string): Buffer {
+/** The same; where there is none, it is made. @throws AppError CONFIG_INVALID */
+export async function openWrappingKey(configured: string | undefined, directory: string): Promise<Buffer> {
+  return wrappingKeyBytes(await storedSecret(wrapping, configured, directory, newWrappingKey))
+}
+
+const wrapping = 'wrapping'
+const newWrappingKey = (): string => randomBytes(32).toString('base64')
+
+function wrappingKeyBytes(text: string): Buffer {
   const key = Buffer.from(text, 'base64')
   if (key.length !== 32 || key.toString('base64') !== text) {
     throw new AppError(
@@ -44,6 +55,8 @@ export function wrappingKeyBytes(text: string): Buffer {
   }
   return key
 }
+
+const fileOf = (name: string, directory: string): string => join(directory, `${name}.key`)
 
 async function readIfThere(file: string): Promise<string | undefined> {
   try {

@@ -7,7 +7,7 @@ export interface Bus extends AsyncDisposable {
   publish(channel: string, message: string): Promise<void>
   /**
    * `handler` MUST NOT throw. Resolves once messages published from now on will arrive; while the connection is lost,
-   * after two seconds all the same, and the subscription begins when the connection is back.
+   * after at most two seconds all the same, and the subscription begins when the connection is back.
    */
   subscribe(channel: string, handler: (message: string) => void): Promise<AsyncDisposable>
   healthy(): boolean

@@ -23,9 +23,9 @@ export interface FollowedBatch<R> {
 export interface FollowOptions {
   /** Goes on behind this cursor; absent: with what is appended from now on. */
   readonly after?: string
-  /** Only records of these kinds. */
+  /** Only records of these kinds; of none where empty. */
   readonly kinds?: readonly string[]
-  /** Only records of these streams. */
+  /** Only records of these streams; of none where empty. */
   readonly streams?: readonly string[]
   readonly signal: AbortSignal
 }
@@ -186,7 +186,7 @@ export function createFollower<R extends { position: number; kind: string; strea
 }
 
 function matcher({ kinds, streams }: FollowOptions): (record: { kind: string; stream: string }) => boolean {
-  const kindSet = kinds === undefined || kinds.length === 0 ? undefined : new Set(kinds)
-  const streamSet = streams === undefined || streams.length === 0 ? undefined : new Set(streams)
+  const kindSet = kinds === undefined ? undefined : new Set(kinds)
+  const streamSet = streams === undefined ? undefined : new Set(streams)
   return (record) => (kindSet?.has(record.kind) ?? true) && (streamSet?.has(record.stream) ?? true)
 }

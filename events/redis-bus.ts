@@ -26,6 +26,7 @@ export function createRedisBus(deps: { url: string; prefix: string; logger: Logg
   })
   const listener = new Redis(url, { maxRetriesPerRequest: null, retryStrategy })
   let pending = 0
+  let isAway = false
   // Every bus hears its own heart, by the way that messages go: publisher, server, listener.
   const heart = `${prefix}:heartbeat:${randomUUID()}`
   let heardAt = performance.now()
@@ -49,12 +50,17 @@ export function createRedisBus(deps: { url: string; prefix: string; logger: Logg
       const subscribed = listener.subscribe(`${prefix}:${channel}`)
       // Left waiting in ioredis' queue where the connection is lost; it ends with the bus.
       subscribed.catch(() => undefined)
-      await settled(subscribed, subscribeWaitMs)
+      if (isAway) return
+      if (await settled(subscribed, subscribeWaitMs)) return
+      // Waited for once: those who subscribe next would each wait as long for the same server.
+      isAway = true
+      logger.warn({}, 'Redis does not answer: events go by polling until it does')
     },
     async close(channel) {
       await settled(listener.unsubscribe(`${prefix}:${channel}`), subscribeWaitMs)
     },
   })
+  listener.on('ready', () => (isAway = false))
   listener.on('message', (channel: string, message: string) => {
     if (channel === heart) heardAt = performance.now()
     else subscribers.deliver(channel.slice(prefix.length + 1), message)

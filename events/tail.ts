@@ -111,7 +111,7 @@ export function createTails(deps: {
         })
       },
       skip(next, kinds) {
-        if (kinds === undefined || kinds.length === 0) return next
+        if (kinds === undefined) return next
         let position = next
         for (const change of state.recent) {
           const passes = change.from === position && !change.kinds.some((kind) => kinds.includes(kind))

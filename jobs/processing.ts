@@ -42,7 +42,7 @@ class Postponed extends Error {
 }
 
 const progressEveryMs = 200
-const readyWaitMs = 5_000
+const readyWaitMs = 2_000
 
 /** Works through the four queues of one process. */
 export function createProcessing(deps: {

@@ -123,7 +123,7 @@ export async function serveSubgraph(deps: SubgraphServerDeps): Promise<SubgraphS
   const server = createServer((request, response) => {
     const path = (request.url ?? '').split('?')[0]
     if (path === '/graphql' && request.method === 'POST') void answer(request, response)
-    else if (path === '/health/live') send(response, 200, { status: 'live' })
+    else if (path === '/health/live') send(response, 200, { status: 'live', subgraph: host.name })
     else if (path === '/health/ready') {
       void deps.ready().then(
         (ready) => send(response, ready ? 200 : 503, { status: ready ? 'ready' : 'starting' }),

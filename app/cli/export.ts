@@ -32,7 +32,7 @@ async function run(args: readonly string[], signal: AbortSignal): Promise<number
   return withData({ signal }, async ({ store, wrappingKey }, { config, logger }) => {
     using signing = openSigning({ config, store, logger })
     let progress: Progress | undefined
-    const { stream, size } = await exportLedger({ store, wrappingKey, ...signing }, companyId, {
+    const { stream, size } = await exportLedger({ store, wrappingKey: wrappingKey ?? null, ...signing }, companyId, {
       private: values.private,
       gzip: values.gzip,
       scope: { signal },

@@ -94,6 +94,8 @@ function readSeen(fields: readonly string[]): PositionToken {
 }
 
 const tagKeptMs = maxKeptMs + 60_000
+/** How often a Redis that failed is asked whether it answers again. */
+const probeMs = 500
 const warnEveryMs = 60_000
 
 type Answer = [state: string, stamp: [string, string, string[]], text?: string, ageMs?: string, position?: string]
@@ -115,8 +117,12 @@ export function createRedisAnswerCache(deps: {
   let answering = true
   let warnedAt = Number.NEGATIVE_INFINITY
 
+  let probe: NodeJS.Timeout | undefined
+  let closed = false
+
   function failed(error: unknown): void {
     answering = false
+    probeSoon()
     if (performance.now() - warnedAt < warnEveryMs) return
     warnedAt = performance.now()
     const reason = error instanceof Error ? error.message : String(error)
@@ -136,6 +142,17 @@ export function createRedisAnswerCache(deps: {
     } finally {
       clearTimeout(timer)
     }
+  }
+
+  /** Health, and what Redis has still to be told, must not wait for somebody's query. */
+  function probeSoon(): void {
+    if (closed || probe !== undefined) return
+    probe = setTimeout(() => {
+      probe = undefined
+      // While the connection is away there is nothing to ask.
+      if (redis.status !== 'ready') return probeSoon()
+      void (untold === undefined ? run('return 1', [], []) : ready()).catch(() => undefined)
+    }, probeMs).unref()
   }
 
   const keysOf = (key: string): string[] => [`${prefix}entry:${key}`, `${prefix}lease:${key}`]
@@ -199,6 +216,9 @@ export function createRedisAnswerCache(deps: {
     invalidate,
     healthy: () => answering && untold === undefined && redis.status === 'ready',
     clear: () => invalidate([everything]),
-    async [Symbol.asyncDispose]() {},
+    async [Symbol.asyncDispose]() {
+      closed = true
+      clearTimeout(probe)
+    },
   }
 }

@@ -1,5 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import { authorize } from '../../access/rights.ts'
+import { AppError } from '../../core/errors.ts'
 import { parseShardId } from '../../core/ids.ts'
 import type { OutsideFeed } from '../../events/outside-feed.ts'
 import { type Authenticator, keyInHeaders, principalOf } from '../credentials.ts'
@@ -7,16 +8,22 @@ import type { ErrorFormatter } from '../errors.ts'
 import { requestIdOf } from '../request-scope.ts'
 import { sendError } from './send-error.ts'
 
+/** What stands in the address twice arrives as a list. */
+type Parameter = string | readonly string[]
+
 interface FeedQuery {
-  readonly after?: string
-  readonly limit?: string
-  readonly wait?: string
+  readonly after?: Parameter
+  readonly limit?: Parameter
+  readonly wait?: Parameter
 }
+
+const defaultWaitMs = 20_000
 
 /**
  * `GET /feed/<shard>?after=CURSOR&limit=N&wait=SECONDS`: CloudEvents 1.0 as NDJSON, for administrators. Waits (20 s unless
  * told otherwise, 30 at most) while there is nothing; 204 then. The header `Ledgerway-Feed-Next` and each event's
- * `feedcursor` are what to go on from.
+ * `feedcursor` are what to go on from. A parameter that is no number is refused: a guess would read on at another pace
+ * than was asked for, and nobody would know.
  */
 export function addFeedRoute(
   app: FastifyInstance,
@@ -28,11 +35,11 @@ export function addFeedRoute(
     reply.raw.once('close', () => gone.abort())
     try {
       authorize(await principalOf(authenticator, keyInHeaders(request.headers)), 'ops.read')
-      const { after = '0', limit, wait = '20' } = request.query
+      const { after = '0', limit, wait } = request.query
       const { lines, next } = await feed.read(parseShardId(request.params.shard), {
-        after,
-        ...(limit === undefined ? {} : { limit: Number.parseInt(limit, 10) || 1 }),
-        waitMs: (Number.parseFloat(wait) || 0) * 1_000,
+        after: oneOf('after', after),
+        ...(limit === undefined ? {} : { limit: limitOf(limit) }),
+        waitMs: wait === undefined ? defaultWaitMs : secondsOf(wait) * 1_000,
         signal: gone.signal,
       })
       void reply.header('cache-control', 'no-store').header('ledgerway-feed-next', next)
@@ -42,4 +49,21 @@ export function addFeedRoute(
       return sendError(reply, errors, error, requestIdOf(request.headers['ledgerway-request-id']))
     }
   })
+}
+
+function oneOf(name: string, value: Parameter): string {
+  if (typeof value === 'string') return value
+  throw new AppError('BAD_USER_INPUT', `"${name}" stands in the address more than once.`)
+}
+
+function limitOf(value: Parameter): number {
+  const text = oneOf('limit', value)
+  if (/^[0-9]{1,9}$/.test(text) && Number(text) > 0) return Number(text)
+  throw new AppError('BAD_USER_INPUT', '"limit" must be a whole number from 1.')
+}
+
+function secondsOf(value: Parameter): number {
+  const text = oneOf('wait', value)
+  if (/^[0-9]{1,9}(?:\.[0-9]{1,9})?$/.test(text)) return Number(text)
+  throw new AppError('BAD_USER_INPUT', '"wait" must be a number of seconds.')
 }

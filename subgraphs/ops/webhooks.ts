@@ -1,4 +1,5 @@
 import { authorize } from '../../access/rights.ts'
+import { AppError } from '../../core/errors.ts'
 import { type CompanyId, parseCompanyId } from '../../core/ids.ts'
 import { pageSize } from '../../core/page-size.ts'
 import type { JsonObject, Ledger, NewRecord } from '../../ledger/ledger.ts'
@@ -60,6 +61,9 @@ export function createWebhookResolvers({ ledger, webhooks }: { ledger: Ledger; w
     mutation: {
       createWebhook: (_, { input }, context) => {
         const companyId = parseCompanyId(input.companyId)
+        if (input.kinds?.length === 0) {
+          throw new AppError('BAD_USER_INPUT', '"kinds" is empty: leave it out to be told of all.')
+        }
         return change(context, companyId, async (tx) => {
           await lockCompany(tx, companyId)
           const made = await webhooks.create(tx, { companyId, url: input.url, kinds: input.kinds ?? [] })

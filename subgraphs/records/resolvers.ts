@@ -91,6 +91,7 @@ export function createRecordsResolvers(deps: {
           const id = parseCompanyId(companyId)
           authorize(principal, 'ledger.read', id)
           refuseLongFilter([kinds, streams])
+          refuseEmptyFilter({ kinds, streams })
           await requireLedger(store, id)
           return eventsOf(
             await follower.follow(id, {
@@ -177,6 +178,13 @@ function pageArguments(companyId: CompanyId, { first, after, last, before, filte
 function refuseLongFilter(lists: readonly (readonly string[] | null | undefined)[]): void {
   if (lists.some((list) => (list?.length ?? 0) > maxFilterValues)) {
     throw listTooLong(`A filter has at most ${maxFilterValues} values.`, maxFilterValues)
+  }
+}
+
+/** It would bring nothing, ever; who sends one rather means all, or has lost a choice on the way. */
+function refuseEmptyFilter(lists: Readonly<Record<string, readonly string[] | null | undefined>>): void {
+  for (const [name, list] of Object.entries(lists)) {
+    if (list?.length === 0) throw new AppError('BAD_USER_INPUT', `"${name}" is empty: leave it out to get all.`)
   }
 }
 

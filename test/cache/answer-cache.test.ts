@@ -241,6 +241,18 @@ describe.runIf(url !== null)('in Redis', () => {
     redis.disconnect()
   })
 
+  test('health says that Redis is back without anybody asking the cache', async () => {
+    await using way = await cuttable(url ?? '')
+    const redis = connect(way.url)
+    await redis.ping()
+    await using cache = createRedisAnswerCache({ redis, prefix: `test-${crypto.randomUUID()}:`, logger: silentLogger })
+    await way.cut()
+    await cache.invalidate(['t'])
+    expect(cache.healthy()).toBe(false)
+    await way.mend()
+    await expect.poll(() => cache.healthy(), { timeout: 10_000 }).toBe(true)
+  })
+
   test('while it is gone the cache is passed by, and what it was not told of is not given out later', async () => {
     const redis = connect(url ?? '')
     await redis.ping()

@@ -5,7 +5,7 @@ import { cuttable } from '../support/cuttable.ts'
 import { acquireDatabase, acquireShards } from '../support/postgres.ts'
 import { startProduct } from '../support/product.ts'
 
-test('a gateway by itself signs no checkpoints, and makes no key for them', async () => {
+test('a gateway by itself signs and wraps nothing, makes no key for it, and says which subgraphs do not answer', async () => {
   await using servers = await acquireShards({ count: 1 })
   await using queues = await acquireDatabase()
   const env = {
@@ -16,8 +16,13 @@ test('a gateway by itself signs no checkpoints, and makes no key for them', asyn
     SUBGRAPH_URLS: ['companies', 'records', 'ops'].map((name) => `${name}=http://127.0.0.1:9/graphql`).join(','),
   }
   await using gateway = await startProduct({ env, args: ['--roles=gateway'] })
-  expect(readdirSync(join(gateway.dataDir, 'keys')).toSorted()).toEqual(['principal-signing.key', 'wrapping.key'])
+  expect(readdirSync(join(gateway.dataDir, 'keys')).toSorted()).toEqual(['principal-signing.key'])
   expect(existsSync(join(gateway.dataDir, 'signed-checkpoints'))).toBe(false)
+  const health = await fetch(new URL('/health', gateway.url))
+  expect({ status: health.status, body: await health.json() }).toMatchObject({
+    status: 200,
+    body: { parts: { 'subgraph records': { ok: false, detail: 'it does not answer' } } },
+  })
 })
 
 test('on external servers and without Redis everything runs, jobs in a database of their own', async () => {

@@ -41,6 +41,25 @@ test('the same queries give the same answers with every role in one process and 
     expect(spread.errors).toBeUndefined()
     expect(Object.keys(spread.extensions?.['statements'] ?? {}).toSorted()).toEqual(['companies', 'ops', 'records'])
 
+    await using swapped = await startProduct({
+      dataDir,
+      args: ['--roles=gateway,ops'],
+      env: { SUBGRAPH_URLS: `records=${companies.url},companies=${records.url}` },
+    })
+    const health = await fetch(new URL('/health', swapped.url))
+    expect({ status: health.status, body: await health.json() }).toMatchObject({
+      status: 503,
+      body: {
+        parts: {
+          'subgraph records': { ok: false, detail: 'its URL leads to the subgraph "companies"' },
+          'subgraph companies': { ok: false, detail: 'its URL leads to the subgraph "records"' },
+        },
+      },
+    })
+    expect((await fetch(new URL('/health', apart.url))).status).toBe(200)
+    expect(records.stderr()).toContain(`subgraph records ${records.url}\n`)
+    await swapped.stop()
+
     await apart.stop()
     await companies.stop()
     await records.stop()

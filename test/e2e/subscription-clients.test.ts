@@ -157,6 +157,17 @@ describe('the client libraries', () => {
   })
 })
 
+test.each(['limit=x', 'limit=0', 'limit=1.5', 'wait=soon', 'limit=1&limit=2'])(
+  'the feed refuses %s, which it would have to guess at',
+  async (parameter) => {
+    const response = await fetch(new URL(`/feed/shard-1?after=0&${parameter}`, product.url), {
+      headers: { 'x-api-key': product.adminKey },
+    })
+    const { errors } = (await response.json()) as { errors: { extensions: { code: string } }[] }
+    expect([response.status, errors[0]?.extensions.code]).toEqual([400, 'BAD_USER_INPUT'])
+  },
+)
+
 test('the sample consumer of the feed loses nothing when it is killed and when the server cannot be reached', async () => {
   const { companyId } = await newCompany('sunk')
   const directory = await mkdtemp(join(tmpdir(), 'ledgerway-sink-'))

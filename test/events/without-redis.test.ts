@@ -54,3 +54,12 @@ describe.skipIf(redis === null)('subscriptions while Redis is gone', () => {
     await eventually(() => expect(bus.healthy()).toBe(true))
   })
 })
+
+test('who subscribes while Redis is away waits for it once, not each by itself', async () => {
+  const told: string[] = []
+  const logger = { ...silentLogger, warn: (_fields: object, line = '') => void told.push(line) }
+  await using bus = createRedisBus({ url: 'redis://127.0.0.1:1', prefix: `t-${randomUUID()}`, logger })
+  for (const channel of ['a', 'b', 'c']) await bus.subscribe(channel, () => undefined)
+  expect(told.filter((line) => line.startsWith('Redis does not answer'))).toHaveLength(1)
+  expect(bus.healthy()).toBe(false)
+})

@@ -58,6 +58,15 @@ test.each([
   expect(answer.codes).toEqual([code])
 })
 
+test('a webhook for no kind at all is refused', async () => {
+  const refused = await world.inProcess(
+    'ops',
+    'mutation { createWebhook(input: { companyId: "owner-0", url: "http://127.0.0.1:9/hook", kinds: [] }) { secret } }',
+    { as: companyKey('owner-0') },
+  )
+  expect(refused.codes).toEqual(['BAD_USER_INPUT'])
+})
+
 test('a job is submitted, seen by its company and by administrators, and by nobody else', async () => {
   const ask = world.inProcess
   const submit = `mutation ($id: ID!) { submitJob(input: { name: "verifyLedger", companyId: $id, queue: HIGH }) {

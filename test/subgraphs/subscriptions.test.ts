@@ -104,6 +104,15 @@ describe('a subscription', () => {
     ])
   })
 
+  test.each(['kinds', 'streams'])('to records with %s that are empty is refused', async (list) => {
+    const id = await newCompany('Nothing')
+    await using watched = await watch(
+      'records',
+      `subscription { recordAppended(companyId: "${id}", ${list}: []) { cursor } }`,
+    )
+    expect(codes(watched)).toEqual(['BAD_USER_INPUT'])
+  })
+
   test('to relationships brings what the ledger says of them, to the company and to nobody else', async () => {
     const [buyer, seller] = [await newCompany('Buyer'), await newCompany('Seller')]
     const query = `subscription { relationshipChanged(companyId: "${buyer}") { kind relationship { id status } } }`
