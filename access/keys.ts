@@ -3,6 +3,7 @@ import { type Clock, systemClock } from '../core/clock.ts'
 import { AppError } from '../core/errors.ts'
 import { type CompanyId, parseCompanyId } from '../core/ids.ts'
 import type { Logger } from '../core/log.ts'
+import { untilCatalogAnswers } from '../core/patience.ts'
 import type { Principal } from '../core/request.ts'
 import type { Service } from '../core/service.ts'
 import { uuidv7 } from '../core/uuid.ts'
@@ -265,25 +266,28 @@ export function createKeyRing(deps: {
  * The administrator's key of a first start. With `adminApiKey` exactly that key is valid (others stay so); without it a key
  * is made where no administrator has one, and returned to be shown once. Safe when several processes start at once.
  */
-export async function ensureAdminKey(deps: { catalog: Sql; adminApiKey?: string }): Promise<{ created?: string }> {
-  const { catalog, adminApiKey } = deps
-  const request = { label: 'first administrator', createdBy: 'start' }
-  return asking(
-    catalog.begin(async (tx) => {
-      await tx`select pg_advisory_xact_lock(hashtext('ledgerway.access.first-admin'))`
-      if (adminApiKey !== undefined) {
-        const known = await tx`
-          select 1 from access_keys where key_hash = ${hashSecret(adminApiKey)} and company_id is null and revoked_at is null`
-        if (known.length === 0) await insertKey(tx, { ...request, label: 'ADMIN_API_KEY' }, adminApiKey)
-        return {}
-      }
-      const known = await tx`select 1 from access_keys where company_id is null and revoked_at is null limit 1`
-      if (known.length > 0) return {}
-      const key = newSecret('lwa_')
-      await insertKey(tx, request, key)
-      return { created: key }
-    }),
-  )
+export async function ensureAdminKey(deps: {
+  catalog: Sql
+  adminApiKey?: string
+  logger: Logger
+}): Promise<{ created?: string }> {
+  const { catalog, adminApiKey, logger } = deps
+  const key = adminApiKey ?? newSecret('lwa_')
+  const hash = hashSecret(key)
+  const label = adminApiKey === undefined ? 'first administrator' : 'ADMIN_API_KEY'
+  const made = adminApiKey === undefined ? { created: key } : {}
+  const ensure = async (tx: TransactionSql): Promise<{ created?: string }> => {
+    await tx`select pg_advisory_xact_lock(hashtext('ledgerway.access.first-admin'))`
+    const [known] = await tx<{ ours: boolean }[]>`
+      select key_hash = ${hash} as ours from access_keys where company_id is null and revoked_at is null
+      order by ours desc limit 1`
+    // Ours: a try before this one was committed, and its answer lost.
+    if (known?.ours === true) return made
+    if (adminApiKey === undefined && known !== undefined) return {}
+    await insertKey(tx, { label, createdBy: 'start' }, key)
+    return made
+  }
+  return untilCatalogAnswers(() => asking(catalog.begin(ensure)), { logger })
 }
 
 /** A key that was revoked comes back to life here: only `ADMIN_API_KEY` can collide, and its operator asked for it. */

@@ -11,6 +11,7 @@ import { createRedisAnswerCache } from '../cache/drivers/redis.ts'
 import { AppError } from '../core/errors.ts'
 import type { ShardId } from '../core/ids.ts'
 import type { Logger } from '../core/log.ts'
+import { untilCatalogAnswers } from '../core/patience.ts'
 import type { Service } from '../core/service.ts'
 import type { SubgraphExecutor } from '../core/subgraph-executor.ts'
 import type { Bus } from '../events/bus.ts'
@@ -128,7 +129,7 @@ export async function composeData(
     }),
   )
   signal.throwIfAborted()
-  const prefix = await namespaceOf(store)
+  const prefix = await untilCatalogAnswers(() => namespaceOf(store), { logger })
   const bus = stack.use(
     servers.redisUrl === undefined
       ? createPostgresBus({ url: servers.catalogUrl, prefix, logger })
@@ -329,10 +330,10 @@ async function build(deps: ComposeDeps, stack: AsyncDisposableStack): Promise<Om
       async () => cacheReadiness(cache),
     )
     const { adminApiKey } = config
-    if (adminApiKey !== undefined) await ensureAdminKey({ catalog: store.catalog, adminApiKey })
+    if (adminApiKey !== undefined) await ensureAdminKey({ catalog: store.catalog, adminApiKey, logger })
     urls.push((await server.listen()).url)
     // After listening: a start that fails for its port must not have shown the only key.
-    const { created } = await ensureAdminKey({ catalog: store.catalog })
+    const { created } = await ensureAdminKey({ catalog: store.catalog, logger })
     if (created !== undefined) out.write(`administrator's API key, shown only now: ${created}\n`)
   } else if (hosts.length > 0) {
     const verifier = createPrincipalVerifier({ keys: [await principalKey()] })

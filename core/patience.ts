@@ -20,8 +20,7 @@ export async function untilCatalogAnswers<Value>(
       return await step()
     } catch (error) {
       if (!isAppError(error, 'CATALOG_UNAVAILABLE') || performance.now() >= until) throw error
-      if (attempt === 1)
-        logger.warn({ patienceMs, reason: error.message }, 'the catalog does not answer yet: trying again')
+      if (attempt === 1) logger.warn({ patienceMs, error }, 'the catalog does not answer yet: trying again')
       await sleep(pauseMs)
     }
   }

@@ -1,4 +1,4 @@
-import type { Sql } from 'postgres'
+import type { Sql, TransactionSql } from 'postgres'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { createKeyRing, ensureAdminKey, type KeyBus, type KeyRing } from '../../access/keys.ts'
 import { parseCompanyId } from '../../core/ids.ts'
@@ -159,18 +159,37 @@ test('a flood of wrong keys reaches the catalog only so often', async () => {
 
 describe('the first administrator', () => {
   test('gets a key once, also when many processes start at once', async () => {
-    const made = await Promise.all(Array.from({ length: 6 }, () => ensureAdminKey({ catalog })))
+    const made = await Promise.all(Array.from({ length: 6 }, () => ensureAdminKey({ catalog, logger: silentLogger })))
     const keys = made.flatMap(({ created }) => created ?? [])
     expect(keys).toHaveLength(1)
     await using ring = await startRing()
     expect(await ring.authenticate(keys[0] ?? '')).toMatchObject({ kind: 'admin' })
-    expect(await ensureAdminKey({ catalog })).toEqual({})
+    expect(await ensureAdminKey({ catalog, logger: silentLogger })).toEqual({})
+  })
+
+  test('is shown the key that was made although the answer to making it was lost', async () => {
+    let lost = 0
+    const losing = new Proxy(catalog, {
+      get: (sql, name) =>
+        name !== 'begin'
+          ? (Reflect.get(sql, name) as unknown)
+          : async (run: (tx: TransactionSql) => Promise<unknown>) => {
+              const answer = await sql.begin(run)
+              if (lost++ === 0) throw new Error('the connection was lost after the commit')
+              return answer
+            },
+    })
+    const { created } = await ensureAdminKey({ catalog: losing, logger: silentLogger })
+    expect(lost).toBe(2)
+    await using ring = await startRing()
+    expect(await ring.authenticate(created ?? '')).toMatchObject({ kind: 'admin' })
+    expect(await ring.list()).toHaveLength(1)
   })
 
   test('may bring a key, which is valid from then on and after a restart, and never shown', async () => {
     const adminApiKey = 'chosen-by-the-operator'
-    expect(await ensureAdminKey({ catalog, adminApiKey })).toEqual({})
-    expect(await ensureAdminKey({ catalog, adminApiKey })).toEqual({})
+    expect(await ensureAdminKey({ catalog, adminApiKey, logger: silentLogger })).toEqual({})
+    expect(await ensureAdminKey({ catalog, adminApiKey, logger: silentLogger })).toEqual({})
     await using ring = await startRing()
     expect(await ring.authenticate(adminApiKey)).toMatchObject({ kind: 'admin' })
     expect(await ring.list()).toHaveLength(1)
