@@ -1,5 +1,5 @@
 import { DelayedError, UnrecoverableError, type Job as BullJob } from 'bullmq'
-import { AppError } from '../core/errors.ts'
+import { AppError, isAppError } from '../core/errors.ts'
 import type { CompanyId } from '../core/ids.ts'
 import type { Logger } from '../core/log.ts'
 import type { Service } from '../core/service.ts'
@@ -29,7 +29,8 @@ export type DeploymentJobRun = Omit<JobRun, 'companyId'>
 
 /**
  * Does a job once. MUST be idempotent: a crash has it done again. An AppError that is not `retryable` fails it for good,
- * any other error after its definition's tries. The result is kept and shown: references and counts, no payload.
+ * any other error after its definition's tries; a shard or catalog that is down, and the end of this process, count as no
+ * try. The result is kept and shown: references and counts, no payload.
  */
 export type Processor = (run: JobRun) => Promise<unknown>
 
@@ -42,7 +43,19 @@ class Postponed extends Error {
 }
 
 const progressEveryMs = 200
+const outageFirstMs = 2_000
+const outageLongestMs = 60_000
 const readyWaitMs = 2_000
+
+/** A database that is down is no fault of the job, and takes no try: however long it lasts, the job is not given up. */
+const isOutage = (error: unknown): boolean =>
+  isAppError(error, 'SHARD_UNAVAILABLE') || isAppError(error, 'CATALOG_UNAVAILABLE')
+
+/** A quarter of the job's age, so that an outage of hours is a look a minute. */
+function outagePause(ageMs: number): number {
+  const ms = Math.min(Math.max(ageMs / 4, outageFirstMs), outageLongestMs)
+  return Math.round(ms * (1 + Math.random() / 5))
+}
 
 /** Works through the four queues of one process. */
 export function createProcessing(deps: {
@@ -55,10 +68,12 @@ export function createProcessing(deps: {
   onChange?: (job: Job) => void
   /** Replaces the definitions' pauses between tries. */
   retryAfterMs?: (name: JobName, attempt: number) => number
+  /** Replaces the pause of a job of this age whose database is down. */
+  outagePauseMs?: (ageMs: number) => number
   /** How long jobs at work may take to end when the service is disposed of, before their signal ends. */
   drainMs?: number
 }): Service {
-  const { connection, processors, logger, onChange, drainMs = 5_000 } = deps
+  const { connection, processors, logger, onChange, outagePauseMs = outagePause, drainMs = 5_000 } = deps
   const slots = { ...defaultSlots, ...deps.slots }
   const retryAfterMs = deps.retryAfterMs ?? ((name, attempt) => jobDefinitions[name].retryAfterMs(attempt))
   const stop = new AbortController()
@@ -95,7 +110,8 @@ export function createProcessing(deps: {
           const now = Date.now()
           if (now - toldAt < progressEveryMs && fraction < 1) return
           toldAt = now
-          await job.updateProgress(Math.min(Math.max(fraction, 0), 1))
+          // Told live and not kept: a queue that cannot be reached for a moment must not cost a try.
+          await job.updateProgress(Math.min(Math.max(fraction, 0), 1)).catch(() => undefined)
           changed(job, queue, 'active')
         },
         postpone(ms) {
@@ -103,8 +119,10 @@ export function createProcessing(deps: {
         },
       })
     } catch (error) {
-      if (error instanceof Postponed) {
-        await job.moveToDelayed(Date.now() + error.ms, token)
+      const ageMs = Date.now() - job.timestamp
+      const postponedMs = error instanceof Postponed ? error.ms : isOutage(error) ? outagePauseMs(ageMs) : null
+      if (postponedMs !== null || stop.signal.aborted) {
+        await job.moveToDelayed(Date.now() + (postponedMs ?? 0), token)
         changed(job, queue, 'delayed')
         throw new DelayedError()
       }

@@ -246,7 +246,12 @@ export function createLedger(deps: LedgerDeps): Ledger {
       const { value, position } = await store.transact(
         companyId,
         async (tx, shard) => {
-          const { value, ...input } = await fn(tx, shard)
+          const { value, ...input } = await fn(tx, shard).catch(async (error: unknown) => {
+            if (!isAppError(error, 'NOT_FOUND')) throw error
+            // What has moved away is missing too: refuses by STALE_EPOCH then. From here on the company stays, if it is here.
+            await store.claim(tx, companyId)
+            return fn(tx, shard)
+          })
           if (input.records.length === 0) return { value, records: [] }
           const item = prepare(input, 'internal')
           // A transaction runs statements as a pool does; only the types differ.

@@ -25,8 +25,11 @@ export function createCounterpartFeed(deps: {
   pollMs?: number
   /** How often counterparts that could not be reached are tried. */
   retryMs?: number
+  /** See `createFeedConsumer`. */
+  leaseMs?: number
+  maxPauseMs?: number
 }): CounterpartFeed {
-  const { store, counterparts, logger, pollMs = 1_000, retryMs = 2_000 } = deps
+  const { store, counterparts, logger, pollMs = 1_000, retryMs = 2_000, leaseMs, maxPauseMs } = deps
   const stop = new AbortController()
   const consumer = createFeedConsumer({
     store,
@@ -34,6 +37,8 @@ export function createCounterpartFeed(deps: {
     name: 'counterparts',
     begin: 'first',
     pollMs,
+    ...(leaseMs === undefined ? {} : { leaseMs }),
+    ...(maxPauseMs === undefined ? {} : { maxPauseMs }),
     async handle(_shard, rows, signal) {
       const relevant = rows.filter(({ kinds }) => kinds.some((kind) => deliveredKinds.has(kind)))
       // One company's changes stay in order; different companies do not wait for each other.

@@ -1,16 +1,26 @@
-import { type AppError, isAppError } from '../core/errors.ts'
+import { AppError, isAppError } from '../core/errors.ts'
+import { type Clock, systemClock } from '../core/clock.ts'
 import type { CompanyId, ShardId } from '../core/ids.ts'
 import type { Logger } from '../core/log.ts'
 import { originOf } from '../ledger/entry.ts'
 import type { Ledger, NewRecord } from '../ledger/ledger.ts'
+import { ownSource } from '../ledger/own-records.ts'
 import { readRecordPages } from '../ledger/read.ts'
 import type { ShardTx, Store, StoreScope } from '../store/store.ts'
 import { lockCompany } from './lock-company.ts'
 import { forEachAtOnce } from './at-once.ts'
 import { partnerOf } from './relationship.ts'
-import { addAction, readKnownActions } from './relationship-edges.ts'
-import { acknowledgedRecord, deliveredKinds, readTold, receivedRecord, type Told } from './relationship-records.ts'
-import { anyParked, park, parkedOf, touchParked, unpark } from './relationship-parking.ts'
+import { addAction, readEdges, readKnownActions } from './relationship-edges.ts'
+import { anyParked, park, type Parked, parkedBehind, touchParked, unpark } from './relationship-parking.ts'
+import {
+  acknowledgedRecord,
+  actionRecord,
+  deliveredKinds,
+  readTold,
+  receivedRecord,
+  type Told,
+} from './relationship-records.ts'
+import type { PlacedAction } from './relationship-rules.ts'
 
 /**
  * Brings what a company's ledger says of its relationships to the counterparts' shards. Everything may be delivered twice,
@@ -20,7 +30,10 @@ import { anyParked, park, parkedOf, touchParked, unpark } from './relationship-p
 export interface Counterparts {
   /** Records `from` to `from + count - 1` of a ledger. Fails only if the company's own shard does. */
   deliver(companyId: CompanyId, from: number, count: number, scope?: StoreScope): Promise<void>
-  /** Tries again what waits on a shard; answers how many counterparts still wait. @throws AppError SHARD_UNAVAILABLE */
+  /**
+   * Tries again all that waits on a shard, for as long as it takes: nothing that is parked is given up. Answers how many
+   * counterparts still wait. @throws AppError SHARD_UNAVAILABLE
+   */
   retryParked(shard: ShardId, scope?: StoreScope): Promise<number>
 }
 
@@ -29,6 +42,9 @@ const maxRead = 500
 const maxDelivered = 100
 /** Counterparts written to at once. */
 const maxAtOnce = 8
+const defaultParkedPage = 500
+/** A shard that is silent, rather than gone, must not hold up the others for as long as its statements may take. */
+const firstTryMs = 10_000
 
 interface Delivery {
   readonly position: number
@@ -36,20 +52,32 @@ interface Delivery {
   readonly told: Exclude<Told, { kind: 'acknowledged' }>
 }
 
-export function createCounterparts(deps: { store: Store; ledger: Ledger; logger: Logger }): Counterparts {
-  const { store, ledger, logger } = deps
+export function createCounterparts(deps: {
+  store: Store
+  ledger: Ledger
+  logger: Logger
+  clock?: Clock
+  /** Parked counterparts of one read. */
+  parkedPage?: number
+}): Counterparts {
+  const { store, ledger, logger, clock = systemClock, parkedPage = defaultParkedPage } = deps
 
   async function read(companyId: CompanyId, from: number, to: number, partner: CompanyId | null, scope?: StoreScope) {
     const shard = store.shardOf(companyId)
     const [page] = await store.onPrimary(
       shard,
-      (sql) =>
-        readRecordPages(sql, [companyId], {
+      async (sql) => {
+        const pages = await readRecordPages(sql, [companyId], {
           first: maxRead,
           after: from - 1,
           before: to,
           filter: { kinds: [...deliveredKinds] },
-        }),
+        })
+        // Afterwards: rows of a company that is moving away go only when this says so, and none may be missed.
+        const here = await sql`select 1 from ledger_heads where company_id = ${companyId} and here`
+        if (here.length === 0) throw new AppError('STALE_EPOCH', 'The ledger is not on its shard now.')
+        return pages
+      },
       scope,
     )
     const rows = page?.records ?? []
@@ -85,7 +113,7 @@ export function createCounterparts(deps: { store: Store; ledger: Ledger; logger:
     from: CompanyId,
     deliveries: readonly Delivery[],
     scope?: StoreScope,
-  ): Promise<{ failedAt: number; error: AppError } | null> {
+  ): Promise<{ failedAt: number; error: unknown } | null> {
     const origin = originOf(store.deployment, from)
     for (let start = 0; start < deliveries.length; start += maxDelivered) {
       const batch = deliveries.slice(start, start + maxDelivered)
@@ -131,15 +159,64 @@ export function createCounterparts(deps: { store: Store; ledger: Ledger; logger:
         )
       } catch (error) {
         if (isAppError(error, 'NOT_FOUND')) {
-          // Invitations check that the company exists, and companies are never deleted: nobody is there to be told.
-          logger.error({ from, partner, error }, 'a relationship names a company that does not exist')
-          return null
+          await endUnknown(from, partner, batch, scope)
+          continue
         }
-        if (!isAppError(error) || !error.retryable) throw error
+        // Whatever it is, it is the counterpart's, and holds up nobody else; ours is to hear of the end of our work.
+        if (scope?.signal?.aborted === true) throw error
         return { failedAt: batch[0]?.position ?? 0, error }
       }
     }
     return null
+  }
+
+  /** Nobody is there to be told: invited while the shard was down, which then could not say so. The inviter hears of it. */
+  async function endUnknown(
+    from: CompanyId,
+    partner: CompanyId,
+    deliveries: readonly Delivery[],
+    scope?: StoreScope,
+  ): Promise<void> {
+    const named = new Map(deliveries.map(({ told }) => [told.parts.id, told.parts]))
+    await ledger.change(
+      from,
+      async (tx) => {
+        await lockCompany(tx, from)
+        const keys = [...named.keys()].map((id) => ({ companyId: from, id }))
+        const records: NewRecord[] = []
+        for (const { id, status, invitedBy, clock: last } of await readEdges(tx, keys)) {
+          const parts = named.get(id)
+          if (parts === undefined || status !== 'INVITED' || invitedBy !== from) continue
+          const at = new Date(clock.now()).toISOString()
+          const end: PlacedAction = { action: 'end', actor: from, clock: last + 1, at, terms: null, rating: null }
+          await addAction(tx, from, parts, end)
+          records.push(actionRecord(id, end, ownSource))
+        }
+        return { value: undefined, records }
+      },
+      scope,
+    )
+    logger.warn({ from, partner }, 'a relationship names a company that does not exist')
+  }
+
+  /** True where all that waited has arrived. */
+  async function tryParked(parked: Parked, down: Set<ShardId>, scope?: StoreScope): Promise<boolean> {
+    const { companyId, partnerId, fromPosition, touched } = parked
+    const theirs = store.shardOf(partnerId)
+    if (down.has(theirs)) return false
+    for (let at = fromPosition; ;) {
+      const { deliveries, next } = await read(companyId, at, Number.MAX_SAFE_INTEGER, partnerId, scope)
+      const failure = await deliverTo(partnerId, companyId, deliveries, scope)
+      if (failure !== null) {
+        // One is enough to know for all that wait for it, until the next round.
+        if (isAppError(failure.error, 'SHARD_UNAVAILABLE')) down.add(theirs)
+        return false
+      }
+      if (next === Number.MAX_SAFE_INTEGER) break
+      at = next
+    }
+    // Where more has come since the row was read it stays, and the next round delivers that.
+    return await onOwnShard(companyId, (tx) => unpark(tx, companyId, partnerId, touched), scope)
   }
 
   return {
@@ -158,10 +235,18 @@ export function createCounterparts(deps: { store: Store; ledger: Ledger; logger:
           [...byPartner].filter(([partner]) => !waiting.has(partner)),
           maxAtOnce,
           async ([partner, theirs]) => {
-            const failure = await deliverTo(partner, companyId, theirs, scope)
+            const failure = await deliverTo(partner, companyId, theirs, {
+              ...scope,
+              deadlineMs: Date.now() + firstTryMs,
+            })
             if (failure === null) return
             await onOwnShard(companyId, (tx) => park(tx, companyId, partner, failure.failedAt), scope)
-            logger.warn({ companyId, partner, code: failure.error.code }, 'a counterpart is parked')
+            const { error } = failure
+            const expected = isAppError(error) && error.retryable
+            logger.warn(
+              { companyId, partner, ...(expected ? { code: error.code } : { error }) },
+              'a counterpart is parked',
+            )
           },
         )
         at = next
@@ -169,23 +254,23 @@ export function createCounterparts(deps: { store: Store; ledger: Ledger; logger:
     },
 
     async retryParked(shard, scope) {
-      const parked = await store.onPrimary(shard, parkedOf, scope)
+      const down = new Set<ShardId>()
       let left = 0
-      await forEachAtOnce(parked, maxAtOnce, async ({ companyId, partnerId, fromPosition, touched }) => {
-        for (let at = fromPosition; ;) {
-          const { deliveries, next } = await read(companyId, at, Number.MAX_SAFE_INTEGER, partnerId, scope)
-          const failure = await deliverTo(partnerId, companyId, deliveries, scope)
-          if (failure !== null) {
+      for (let after: Parked | null = null; ;) {
+        const page: Parked[] = await store.onPrimary(shard, (sql) => parkedBehind(sql, after, parkedPage), scope)
+        await forEachAtOnce(page, maxAtOnce, async (parked) => {
+          try {
+            if (!(await tryParked(parked, down, scope))) left += 1
+          } catch (error) {
+            if (scope?.signal?.aborted === true) throw error
+            // One that cannot be tried now (it is moving, say) must not keep the others waiting.
             left += 1
-            return
+            logger.debug({ companyId: parked.companyId, error }, 'a parked counterpart could not be tried')
           }
-          if (next === Number.MAX_SAFE_INTEGER) break
-          at = next
-        }
-        // More has come since the row was read: it stays, and the next round delivers that.
-        if (!(await onOwnShard(companyId, (tx) => unpark(tx, companyId, partnerId, touched), scope))) left += 1
-      })
-      return left
+        })
+        after = page.at(-1) ?? null
+        if (page.length < parkedPage) return left
+      }
     },
   }
 }

@@ -1,7 +1,7 @@
 import type { CompanyId } from '../core/ids.ts'
 import { originOf } from '../ledger/entry.ts'
 import { partnerOf, type RelationshipParts } from './relationship.ts'
-import type { StreamRecord } from './read-relationship-streams.ts'
+import { maxRecords, type StreamRecord } from './read-relationship-streams.ts'
 import { readTold, type Told } from './relationship-records.ts'
 import { comparePlaces, type RelationshipAction } from './relationship-rules.ts'
 
@@ -51,11 +51,11 @@ export function countersignaturesOf(
   const names = (answer: Place | undefined, place: Place): boolean =>
     answer !== undefined && answer.sound && answer.told.kind !== 'action' && answer.told.of.leaf === place.leaf
 
-  return [...places.values()]
+  const all = [...places.values()]
     .flat()
     .flatMap((place) => (place.told.kind === 'action' ? [{ place, placed: place.told.placed }] : []))
     .sort((a, b) => comparePlaces(a.placed, b.placed))
-    .map(({ place, placed }) => {
+    .map(({ place, placed }): Countersignature & { answered: boolean } => {
       const partner = partnerOf(parts, place.companyId)
       const received = answerTo(place, 'received', partner)
       const acknowledged = received === undefined ? undefined : answerTo(received, 'acknowledged', place.companyId)
@@ -66,6 +66,11 @@ export function countersignaturesOf(
         leaf: place.leaf,
         received: received === undefined ? null : { by: partner, position: received.position, leaf: received.leaf },
         verified: received !== undefined && place.sound && names(received, place) && names(acknowledged, received),
+        answered: acknowledged !== undefined,
       }
     })
+  // A story longer than what is looked at: the answers to its first actions are out of sight, not missing.
+  const isCut = streams.values().some((records) => records.length >= maxRecords)
+  const begin = isCut ? all.findIndex(({ answered }) => answered) : 0
+  return all.slice(Math.max(begin, 0))
 }

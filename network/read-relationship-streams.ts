@@ -31,7 +31,7 @@ interface Row {
 }
 
 /** At most this many of a stream's latest records. */
-const maxRecords = 100
+export const maxRecords = 100
 
 /**
  * What the ledgers of a shard's companies hold of relationships: one statement for any number of them. Oldest first;

@@ -35,10 +35,13 @@ export interface Parked {
   readonly touched: number
 }
 
-export async function parkedOf(sql: ShardSql): Promise<Parked[]> {
+/** The next page of all of them; index: the primary key. */
+export async function parkedBehind(sql: ShardSql, after: Parked | null, limit: number): Promise<Parked[]> {
   return await sql<Parked[]>`
     select company_id as "companyId", partner_id as "partnerId", from_position as "fromPosition", touched
-    from relationship_parked order by company_id, partner_id limit 1000`
+    from relationship_parked
+    where (company_id, partner_id) > (${after?.companyId ?? ''}, ${after?.partnerId ?? ''})
+    order by company_id, partner_id limit ${limit}`
 }
 
 /** False where something more has been left waiting since the row was read. */

@@ -1,10 +1,10 @@
 import { type Clock, systemClock } from '../core/clock.ts'
-import { AppError } from '../core/errors.ts'
+import { AppError, isAppError } from '../core/errors.ts'
 import type { CompanyId } from '../core/ids.ts'
 import { canonicalPayload } from '../core/json/canonical.ts'
 import type { PositionToken } from '../core/position.ts'
 import type { Ledger } from '../ledger/ledger.ts'
-import type { Store } from '../store/store.ts'
+import type { Store, StoreScope } from '../store/store.ts'
 import type { ChangedBy } from './companies.ts'
 import { lockCompany } from './lock-company.ts'
 import {
@@ -32,7 +32,10 @@ export interface RelationshipWritten {
 
 /** What one of the two companies does. Only its own shard is written, and the other side's follows by the feed. */
 export interface RelationshipCommands {
-  /** @throws AppError NOT_FOUND | INVALID_TRANSITION | BAD_USER_INPUT | PAYLOAD_TOO_LARGE | SHARD_UNAVAILABLE */
+  /**
+   * While the partner's shard is down it is taken on trust that the partner exists.
+   * @throws AppError NOT_FOUND | INVALID_TRANSITION | BAD_USER_INPUT | PAYLOAD_TOO_LARGE | SHARD_UNAVAILABLE (of `as`)
+   */
   invite(invitation: Invitation, as: CompanyId, by: ChangedBy): Promise<RelationshipWritten>
   /** @throws AppError NOT_FOUND | FORBIDDEN | INVALID_TRANSITION */
   act(
@@ -50,6 +53,8 @@ export interface RelationshipCommands {
   ): Promise<RelationshipWritten>
 }
 
+/** A shard that is silent must not hold up an invitation for as long as its pool waits. */
+const partnerPatienceMs = 1_000
 const termsLimits = { maxBytes: 16 * 1024, maxDepth: 16 }
 
 export function createRelationshipCommands(deps: {
@@ -58,6 +63,23 @@ export function createRelationshipCommands(deps: {
   clock?: Clock
 }): RelationshipCommands {
   const { store, ledger, clock = systemClock } = deps
+
+  /**
+   * The partner's shard is asked, and not relied on: while it is down the invitation is taken all the same, since only the
+   * inviter's shard is written. Should there be no such company, the invitation ends when it is delivered.
+   */
+  async function requirePartner(partner: CompanyId, scope: StoreScope = {}): Promise<void> {
+    const { deadlineMs = Number.POSITIVE_INFINITY, signal } = scope
+    const asked = { ...scope, deadlineMs: Math.min(deadlineMs, Date.now() + partnerPatienceMs) }
+    let found: readonly unknown[]
+    try {
+      found = await store.readOne(partner, (sql) => sql`select 1 from companies where company_id = ${partner}`, asked)
+    } catch (error) {
+      if (!isAppError(error) || !error.retryable || signal?.aborted === true) throw error
+      return
+    }
+    if (found.length === 0) throw new AppError('NOT_FOUND', `There is no company ${partner}.`)
+  }
 
   async function append(
     parts: RelationshipParts & { id: RelationshipId },
@@ -102,13 +124,7 @@ export function createRelationshipCommands(deps: {
         })
       }
       const text = terms == null ? null : canonicalPayload(terms, termsLimits)
-      const partner = partnerOf({ buyer, seller, kind }, as)
-      const found = await store.readOne(
-        partner,
-        (sql) => sql`select 1 from companies where company_id = ${partner}`,
-        by.scope,
-      )
-      if (found.length === 0) throw new AppError('NOT_FOUND', `There is no company ${partner}.`)
+      await requirePartner(partnerOf({ buyer, seller, kind }, as), by.scope)
       const said = { action: 'invite', terms: text, rating: rating == null ? null : checkedRating(rating) } as const
       return append({ id, buyer, seller, kind }, said, as, by)
     },

@@ -8,7 +8,7 @@ import { parseLsn } from '../core/position.ts'
 import { initializeDirectory, loadDirectory, loadEpoch, locate, type Directory } from './directory.ts'
 import { migrateDatabase } from './migrate.ts'
 import { defaultPlacement, type PlacementConfig } from './placement/create-strategy.ts'
-import { failureOf, translate } from './pool/errors.ts'
+import { failureOf, translate, unavailable } from './pool/errors.ts'
 import { createGuard, type Guard } from './pool/guard.ts'
 import type { PoolOptions } from './pool/options.ts'
 import { createPool, type Pool } from './pool/pool.ts'
@@ -45,7 +45,7 @@ const conflictRetries = 6
 const prepareRetryMs = 500
 const refreshLimitMs = 3_000
 const refreshWaitMs = 250
-const prepareRetryLongestMs = 30_000
+const prepareRetryLongestMs = 60_000
 
 /**
  * Opens the store. The catalog and every shard that can be reached are migrated first; a shard that cannot is prepared
@@ -131,10 +131,9 @@ export async function createStore(deps: StoreDeps): Promise<Store> {
         return
       } catch (error) {
         if (isAppError(error, 'SHARD_UNAVAILABLE')) continue
-        // It is there, and cannot be used as it is: somebody has to look.
+        // It is there, and cannot be used as it is: somebody has to look, and once it is mended it is used without a restart.
         logger.error({ shard, error }, 'the shard has returned and stays out of use')
-        unprepared.set(shard, asAppError(error))
-        if (isAppError(error, 'CONFIG_INVALID')) return
+        unprepared.set(shard, unavailable(shard, error, 'stays out of use'))
         delayMs = Math.min(delayMs * 2, prepareRetryLongestMs)
       }
     }

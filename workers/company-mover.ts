@@ -16,12 +16,16 @@ export function createCompanyMover(deps: { mover: Mover; rebalancer: Rebalancer;
   let running: Promise<void> = Promise.resolve()
 
   async function loop(): Promise<void> {
+    let failures = 0
     while (!stop.signal.aborted) {
       try {
         await mover.runIdle(stop.signal)
         await rebalancer.runIdle(stop.signal)
+        failures = 0
       } catch (error) {
-        logger.warn({ error }, 'moves have to wait')
+        failures += 1
+        // The first, the second, the fourth …: an outage is a few lines, however long.
+        if ((failures & (failures - 1)) === 0) logger.warn({ failures, error }, 'moves have to wait')
       }
       await setTimeout(pauseMs, undefined, { signal: stop.signal, ref: false }).catch(() => {})
     }

@@ -53,7 +53,7 @@ export function createWebhookDelivery(deps: {
     const opened = await store.onPrimary(shard, (sql) => webhooks.open(sql, companyId, webhookId))
     if (opened === undefined || !opened.webhook.enabled) return { delivered: false, reason: 'disabled' }
     const record = await store.onPrimary(shard, (sql) => readRecord(sql, companyId, position))
-    if (record === undefined) throw new AppError('SHARD_UNAVAILABLE', 'The record is not on its shard now.')
+    if (record === undefined) throw new AppError('STALE_EPOCH', 'The record is not on its shard now.')
 
     const id = recordId(companyId, position)
     const payload = messageOf(companyId, record)

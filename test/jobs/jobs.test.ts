@@ -55,7 +55,11 @@ describe.each(Object.entries(backends))('jobs %s', (_name, open) => {
   })
 
   /** Works through the queues until disposed of. */
-  async function working(verifyLedger: Processor, onChange?: (job: Job) => void) {
+  async function working(
+    verifyLedger: Processor,
+    onChange?: (job: Job) => void,
+    outagePauseMs?: (ageMs: number) => number,
+  ) {
     const service = createProcessing({
       connection: backend.connection,
       processors: { verifyLedger, exportLedger: async () => null, deliverWebhook: async () => null },
@@ -64,6 +68,7 @@ describe.each(Object.entries(backends))('jobs %s', (_name, open) => {
       retryAfterMs: () => 1,
       drainMs: 50,
       ...(onChange === undefined ? {} : { onChange }),
+      ...(outagePauseMs === undefined ? {} : { outagePauseMs }),
     })
     await service.start()
     return service
@@ -137,6 +142,29 @@ describe.each(Object.entries(backends))('jobs %s', (_name, open) => {
       told.push([job.state, job.result])
     }
     expect(told).toEqual([['completed', { ok: true }]])
+  })
+
+  test('whose shard is down longer than all their tries last are not given up, and have all their tries afterwards', async () => {
+    const submitted = await jobs.submit(verify())
+    let runs = 0
+    const ages: number[] = []
+    await using _workers = await working(
+      async ({ attempt, lastAttempt }) => {
+        runs += 1
+        // Three tries are all that this job has.
+        if (runs <= 8) throw new AppError(runs % 2 ? 'SHARD_UNAVAILABLE' : 'CATALOG_UNAVAILABLE', 'down')
+        if (runs === 9) throw new AppError('OVERLOADED', 'a try of its own')
+        return { attempt, lastAttempt }
+      },
+      undefined,
+      (ageMs) => {
+        ages.push(ageMs)
+        return 1
+      },
+    )
+    const job = await done(submitted.id)
+    expect(job).toMatchObject({ state: 'completed', result: { attempt: 2, lastAttempt: false } })
+    expect(ages).toHaveLength(8)
   })
 
   test('submitted twice under one id are one job, also after it is done', async () => {

@@ -6,6 +6,8 @@ import { silentLogger } from '../../core/log.ts'
 import type { Ledger } from '../../ledger/ledger.ts'
 import { createCounterparts } from '../../network/counterparts.ts'
 import { parseRelationshipId, type Relationship, relationshipId } from '../../network/relationship.ts'
+import { countersignaturesOf } from '../../network/countersignatures.ts'
+import { readRelationshipStreams } from '../../network/read-relationship-streams.ts'
 import { readEdges } from '../../network/relationship-edges.ts'
 import { readTold } from '../../network/relationship-records.ts'
 import { foldActions, type PlacedAction, type RelationshipState } from '../../network/relationship-rules.ts'
@@ -69,6 +71,33 @@ const stateOf = (edge: Relationship | null): RelationshipState | null => {
 }
 
 describe('a relationship over two shards', () => {
+  test('a story longer than what is looked at shows no action as unverified whose answer is out of sight', async () => {
+    const { buyer, seller } = await twoCompanies()
+    const parts = { buyer, seller, kind: 'supply' }
+    const { relationship } = await world.relationships.invite(parts, buyer, {})
+    const named = { ...parts, id: relationship.id }
+    await settle([buyer, seller])
+    await world.relationships.act(named, 'accept', seller, {})
+    await settle([buyer, seller])
+    for (let i = 0; i < 30; i++) {
+      for (const action of ['suspend', 'resume'] as const) await world.relationships.act(named, action, buyer, {})
+    }
+    await settle([buyer, seller])
+    const streams = new Map(
+      await Promise.all(
+        [buyer, seller].map(async (companyId) => {
+          const key = { companyId, id: relationship.id }
+          const read = await world.store.readOne(companyId, (sql) => readRelationshipStreams(sql, 'test', [key]))
+          return [companyId, read.get(key) ?? []] as const
+        }),
+      ),
+    )
+    const shown = countersignaturesOf('test', parts, streams)
+    // The last hundred of the buyer's hundred and twenty-three records: the actions first, then what acknowledges them.
+    expect(shown.length).toBeGreaterThan(0)
+    expect(shown.filter(({ verified }) => !verified)).toEqual([])
+  })
+
   test('an invitation reaches the other side, is accepted there, and each ledger holds the other’s leaf', async () => {
     const { buyer, seller } = await twoCompanies()
     const parts = { buyer, seller, kind: 'supply' }

@@ -1,3 +1,4 @@
+import postgres from 'postgres'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { isAppError } from '../../core/errors.ts'
 import { parseCompanyId, parseShardId, type CompanyId, type ShardId } from '../../core/ids.ts'
@@ -168,6 +169,29 @@ describe('a primary that is down', () => {
     expect(await codeOf(store.readOne(lost, (sql) => sql`select 1`))).toBe('SHARD_UNAVAILABLE')
     await proxy.resume()
     await until(async () => (await codeOf(store.transact(lost, (tx) => store.claim(tx, lost)))) === 'no error')
+  })
+
+  test('a shard that returns as another one stays out, and is used without a restart once that is mended', async () => {
+    const own = await acquireShards({ count: 2 })
+    onTestFinished(() => own[Symbol.asyncDispose]())
+    await (await openStore(own))[Symbol.asyncDispose]()
+    const returned = postgres(own.shards[1]!.primaryUrl, { max: 1, fetch_types: false, onnotice() {} })
+    onTestFinished(() => returned.end())
+    await returned`update shard_identity set shard = 'another'`
+    await using proxy = await startTcpProxy(own.shards[1]!.primaryUrl)
+    await proxy.cut()
+    const shards = [own.shards[0]!, { ...own.shards[1]!, primaryUrl: proxy.url }]
+    await using store = await openStore({ ...own, shards })
+    const out = companyOn(store.shards[1]!, store)
+    const refusal = async (): Promise<string> => {
+      const error: unknown = await store.readOne(out, (sql) => sql`select 1`).catch((thrown: unknown) => thrown)
+      return isAppError(error, 'SHARD_UNAVAILABLE') ? error.message : String(error)
+    }
+    await proxy.resume()
+    await until(async () => (await refusal()).includes('stays out of use'), 30_000)
+    await returned`update shard_identity set shard = ${store.shards[1]!}`
+    await until(async () => (await codeOf(store.transact(out, (tx) => store.claim(tx, out)))) === 'no error', 30_000)
+    expect(await refusal()).not.toContain('stays out of use')
   })
 })
 
