@@ -3,7 +3,7 @@ import { isAppError } from './errors.ts'
 import type { Logger } from './log.ts'
 
 /** Servers that start at the same time, or a machine with too much to do, are waited for this long. */
-const startPatienceMs = 10_000
+const startPatienceMs = 30_000
 const pauseMs = 250
 
 /**

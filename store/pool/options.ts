@@ -12,7 +12,10 @@ export interface PoolOptions {
   readonly statementTimeoutMs: number
   /** Postgres' `lock_timeout`: the statement fails with OVERLOADED. */
   readonly lockTimeoutMs: number
-  /** A server that has not accepted a connection by then counts as down. */
+  /**
+   * A server that has not accepted a connection by then counts as down. Long: one that is gone refuses at once, and one
+   * that has much to do is not gone.
+   */
   readonly connectTimeoutMs: number
   /** Wait for a free connection, at most; then OVERLOADED. */
   readonly waitTimeoutMs: number
@@ -30,7 +33,7 @@ export const poolProfiles = {
     lifetimeMs: 30 * 60_000,
     statementTimeoutMs: 30_000,
     lockTimeoutMs: 5_000,
-    connectTimeoutMs: 2_000,
+    connectTimeoutMs: 10_000,
     waitTimeoutMs: 10_000,
     maxWaiting: 2_000,
   },
@@ -42,7 +45,7 @@ export const poolProfiles = {
     lifetimeMs: 30 * 60_000,
     statementTimeoutMs: 5_000,
     lockTimeoutMs: 1_000,
-    connectTimeoutMs: 1_000,
+    connectTimeoutMs: 5_000,
     waitTimeoutMs: 500,
     maxWaiting: 200,
   },
@@ -54,7 +57,7 @@ export const poolProfiles = {
     lifetimeMs: 10 * 60_000,
     statementTimeoutMs: 15_000,
     lockTimeoutMs: 3_000,
-    connectTimeoutMs: 2_000,
+    connectTimeoutMs: 10_000,
     waitTimeoutMs: 5_000,
     maxWaiting: 500,
   },

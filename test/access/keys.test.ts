@@ -5,8 +5,8 @@ import { parseCompanyId } from '../../core/ids.ts'
 import { silentLogger } from '../../core/log.ts'
 import { createMemoryBus } from '../../events/memory-bus.ts'
 import { createStore } from '../../store/create-store.ts'
-import { poolProfiles } from '../../store/pool/options.ts'
 import { acquireShards } from '../support/postgres.ts'
+import { patientPool } from '../support/patient-pool.ts'
 
 const acme = parseCompanyId('acme')
 const unauthenticated = expect.objectContaining({ code: 'UNAUTHENTICATED' }) as unknown
@@ -15,7 +15,7 @@ const stack = new AsyncDisposableStack()
 let catalog: Sql
 beforeAll(async () => {
   const { shards, catalogUrl } = stack.use(await acquireShards({ count: 1 }))
-  const pool = poolProfiles['memory-constrained']
+  const pool = patientPool('memory-constrained')
   const store = await createStore({ shards, catalogUrl, pool, deployment: 'test', logger: silentLogger })
   catalog = stack.use(store).catalog
 })

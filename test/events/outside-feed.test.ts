@@ -28,7 +28,17 @@ interface CloudEvent {
   readonly feedcursor: string
 }
 const parsed = (lines: readonly string[]): CloudEvent[] => lines.map((line) => JSON.parse(line) as CloudEvent)
-const head = async (): Promise<string> => String((await fixture.store.onPrimary(shard, feedBounds)).head)
+/** The feed's end, once all that was appended before is in it. */
+const head = async (): Promise<string> => {
+  await eventually(async () => {
+    const [row] = await fixture.store.onPrimary(
+      shard,
+      (sql) => sql<{ n: number }[]>`select count(*) as n from feed_dirty`,
+    )
+    expect(row?.n).toBe(0)
+  })
+  return String((await fixture.store.onPrimary(shard, feedBounds)).head)
+}
 const codeOf = async (action: Promise<unknown>): Promise<string> =>
   action.then(
     () => 'none',

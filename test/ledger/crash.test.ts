@@ -14,8 +14,8 @@ import { createLedger } from '../../ledger/ledger.ts'
 import { readHeads } from '../../ledger/read.ts'
 import { verifyStored } from '../../ledger/verify-stored.ts'
 import { createStore } from '../../store/create-store.ts'
-import { poolProfiles } from '../../store/pool/options.ts'
 import { record } from './world.ts'
+import { patientPool } from '../support/patient-pool.ts'
 
 /** How often something is killed; every other time it is Postgres. */
 const rounds = Number(process.env['KILL_ROUNDS'] ?? 2)
@@ -23,7 +23,7 @@ const writer = fileURLToPath(new URL('crash-writer.ts', import.meta.url))
 
 test(
   'killed at any moment, process or Postgres, every acknowledged append is there once and whole, and the ledger verifies',
-  { timeout: 60_000 + rounds * 30_000 },
+  { timeout: 600_000 + rounds * 60_000 },
   async () => {
     const dataDir = mkdtempSync(join(tmpdir(), 'ledgerway-crash-'))
     try {
@@ -37,7 +37,7 @@ test(
       await using store = await createStore({
         shards: servers.shards,
         catalogUrl: servers.catalogUrl,
-        pool: poolProfiles['low-latency'],
+        pool: patientPool('low-latency'),
         deployment: 'crash',
         logger: silentLogger,
       })

@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { CompanyId } from '../../core/ids.ts'
 import { silentLogger } from '../../core/log.ts'
 import { catalogSignerState } from '../../ledger/checkpoints/signer-state.ts'
@@ -6,10 +5,11 @@ import { createCheckpointSigner } from '../../ledger/checkpoints/signer.ts'
 import { createExportWriter } from '../../ledger/exports/write-exports.ts'
 import { parseKeyring } from '../../ledger/proof/keyring.ts'
 import { createStore } from '../../store/create-store.ts'
-import { poolProfiles } from '../../store/pool/options.ts'
 import type { ShardConfig } from '../../store/shard-config.ts'
+import type { Store } from '../../store/store.ts'
+import { patientPool } from '../support/patient-pool.ts'
 
-/** A process that writes an export, says so after its first chunk lies there, and waits to be killed. */
+/** A process that writes an export as far as its first chunk, says so when that lies there, and waits to be killed. */
 const { shards, catalogUrl, companyId, skey, wrappingKey } = JSON.parse(process.argv[2] ?? '') as {
   shards: ShardConfig[]
   catalogUrl: string
@@ -17,23 +17,28 @@ const { shards, catalogUrl, companyId, skey, wrappingKey } = JSON.parse(process.
   skey: string
   wrappingKey: string
 }
-const store = await createStore({
+const opened = await createStore({
   shards,
   catalogUrl,
-  pool: poolProfiles['low-latency'],
+  pool: patientPool('low-latency'),
   deployment: 'test',
   logger: silentLogger,
 })
+const store: Store = {
+  ...opened,
+  async onPrimary(shard, fn, scope) {
+    const result = await opened.onPrimary(shard, fn, scope)
+    const chunks = await opened.onPrimary(
+      shard,
+      (sql) => sql`select from ledger_export_chunks where company_id = ${companyId}`,
+    )
+    if (chunks.length === 0) return result
+    process.stdout.write('written\n')
+    return new Promise(() => setInterval(() => {}, 1_000))
+  },
+}
 const keyring = parseKeyring(skey)
 const states = [catalogSignerState(store.catalog)]
 const signer = createCheckpointSigner({ store, keyring, states, logger: silentLogger })
 const exports = createExportWriter({ store, signer, keyring, wrappingKey: Buffer.from(wrappingKey, 'hex') })
-void exports.write(companyId, 'normal.1', { private: false, signal: new AbortController().signal })
-for (;;) {
-  const [row] = await store.onPrimary(
-    store.shardOf(companyId),
-    (sql) => sql<{ chunks: number }[]>`select chunks from ledger_exports where company_id = ${companyId}`,
-  )
-  if ((row?.chunks ?? 0) > 0) process.stdout.write('written\n')
-  await sleep(1)
-}
+await exports.write(companyId, 'normal.1', { private: false, signal: new AbortController().signal })

@@ -5,10 +5,10 @@ import type { Clock } from '../../core/clock.ts'
 import type { LedgerLimits } from '../../ledger/limits.ts'
 import { createLedger, type Ledger, type NewRecord } from '../../ledger/ledger.ts'
 import { createStore } from '../../store/create-store.ts'
-import { poolProfiles } from '../../store/pool/options.ts'
 import type { ShardConfig } from '../../store/shard-config.ts'
 import type { ShardSql, Store } from '../../store/store.ts'
 import { acquireShards } from '../support/postgres.ts'
+import { patientPool } from '../support/patient-pool.ts'
 
 export interface World extends AsyncDisposable {
   readonly store: Store
@@ -38,7 +38,7 @@ export async function createWorld(options: { clock?: Clock; limits?: Partial<Led
     await createStore({
       shards,
       catalogUrl,
-      pool: poolProfiles['high-throughput'],
+      pool: patientPool('high-throughput'),
       deployment: 'test',
       logger: silentLogger,
     }),

@@ -5,9 +5,9 @@ import { createCompanyCommands } from '../../network/companies.ts'
 import { createCounterparts } from '../../network/counterparts.ts'
 import { createRelationshipCommands } from '../../network/relationships.ts'
 import { createStore } from '../../store/create-store.ts'
-import { poolProfiles } from '../../store/pool/options.ts'
 import { type Cuttable, cuttable } from '../support/cuttable.ts'
 import { acquireShards } from '../support/postgres.ts'
+import { patientPool } from '../support/patient-pool.ts'
 
 /** A network on real shards, without any process around it: what the tests of commands and reads work on. */
 export async function createWorld({ shardCount = 2 }: { shardCount?: number } = {}) {
@@ -19,7 +19,7 @@ export async function createWorld({ shardCount = 2 }: { shardCount?: number } = 
     await createStore({
       shards,
       catalogUrl,
-      pool: poolProfiles['memory-constrained'],
+      pool: patientPool('memory-constrained'),
       deployment: 'test',
       logger: silentLogger,
     }),

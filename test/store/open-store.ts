@@ -1,9 +1,9 @@
 import { silentLogger } from '../../core/log.ts'
 import { createStore, type StoreDeps } from '../../store/create-store.ts'
-import { poolProfiles } from '../../store/pool/options.ts'
 import type { Store } from '../../store/store.ts'
+import { patientPool } from '../support/patient-pool.ts'
 
-const smallPool = { ...poolProfiles['memory-constrained'], max: 4, connectTimeoutMs: 500 }
+const smallPool = { ...patientPool('memory-constrained'), max: 4 }
 
 export function openStore(
   databases: Pick<StoreDeps, 'shards' | 'catalogUrl'>,

@@ -251,4 +251,12 @@ test('while a partner’s shard is down, a company’s relationships are still t
   } finally {
     await cable.mend()
   }
+  const codes = async () =>
+    (
+      await world.inProcess(
+        'companies',
+        `{ company(id: "${hub}") { relationships(first: 50) { nodes { buyer { name } seller { name } } } } }`,
+      )
+    ).codes
+  await expect.poll(codes).toEqual([])
 })

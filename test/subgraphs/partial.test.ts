@@ -116,4 +116,6 @@ test('with every shard down there is no part to give', async () => {
   } finally {
     for (const cable of cables) await cable.mend()
   }
+  const codes = async () => (await world.inProcess('companies', '{ companies { nodes { id } } }')).codes
+  await expect.poll(codes).toEqual([])
 })

@@ -5,10 +5,10 @@ import { silentLogger } from '../../core/log.ts'
 import { createLedger, type Ledger, type LedgerRecord } from '../../ledger/ledger.ts'
 import { readRecordPages, readRecords } from '../../ledger/read.ts'
 import { createStore } from '../../store/create-store.ts'
-import { poolProfiles } from '../../store/pool/options.ts'
 import type { ShardConfig } from '../../store/shard-config.ts'
 import type { ShardSql, Store } from '../../store/store.ts'
 import { acquireShards } from './postgres.ts'
+import { patientPool } from './patient-pool.ts'
 
 export interface Fixture extends AsyncDisposable {
   readonly store: Store
@@ -27,7 +27,7 @@ export async function openFixture(
   const databases = await acquireShards({ count: shardCount })
   const store = await createStore({
     ...databases,
-    pool: poolProfiles['high-throughput'],
+    pool: patientPool('high-throughput'),
     deployment: 'test',
     logger: silentLogger,
   })

@@ -23,7 +23,7 @@ export function startSubscriber(companyId: string, urls: () => readonly string[]
   /** Until the connection ends, however. */
   function connect(url: string): Promise<void> {
     return new Promise((resolve) => {
-      const socket = new WebSocket(url.replace('http', 'ws'), 'graphql-transport-ws', { handshakeTimeout: 5_000 })
+      const socket = new WebSocket(url.replace('http', 'ws'), 'graphql-transport-ws', { handshakeTimeout: 20_000 })
       const leave = (): void => socket.terminate()
       stop.signal.addEventListener('abort', leave)
       socket.on('error', leave)

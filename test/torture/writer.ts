@@ -9,7 +9,7 @@ export async function ask(url: string, query: string, variables: object): Promis
     method: 'POST',
     headers: { 'content-type': 'application/json', 'x-api-key': adminKey },
     body: JSON.stringify({ query, variables }),
-    signal: AbortSignal.timeout(10_000),
+    signal: AbortSignal.timeout(60_000),
   })
   const answer = (await response.json()) as { data?: unknown; errors?: unknown }
   if (answer.errors !== undefined || answer.data == null) throw new Error(JSON.stringify(answer.errors))

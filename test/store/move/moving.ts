@@ -48,14 +48,11 @@ export type Moving = Awaited<ReturnType<typeof createMoving>>
 /** Appends without pause until told to stop; every key acknowledged is in `done`, one after the other. */
 export function startWriter(id: CompanyId, append: (id: CompanyId, key: string) => Promise<unknown>) {
   const done: string[] = []
-  let slowestMs = 0
   const state = { stopped: false }
   const running = (async () => {
     for (let i = 0; !state.stopped; i++) {
       const key = `w${i}`
-      const startedAt = performance.now()
       await append(id, key)
-      slowestMs = Math.max(slowestMs, performance.now() - startedAt)
       done.push(key)
     }
   })()
@@ -66,7 +63,6 @@ export function startWriter(id: CompanyId, append: (id: CompanyId, key: string) 
   })
   return {
     done,
-    slowestMs: () => slowestMs,
     async stop() {
       state.stopped = true
       await running
