@@ -73,10 +73,18 @@ export function createLoader<K, V>(
   textOf: (key: K) => string,
   load: (keys: readonly K[]) => Promise<(V | Error)[]>,
 ): Loader<K, V> {
-  return new DataLoader<K, V, string>(load, {
+  const loader = new DataLoader<K, V, string>(load, {
     cacheKeyFn: textOf,
     maxBatchSize: maxBatch,
     batch: context.batching,
     cache: context.batching,
   })
+  const loadOne = loader.load.bind(loader)
+  loader.load = (key) => {
+    const value = loadOne(key)
+    // Where a field fails before it waits for what it has asked for, nobody hears of this; that must not end the process.
+    value.catch(() => {})
+    return value
+  }
+  return loader
 }

@@ -62,6 +62,12 @@ function isAway({ code }: AppError): boolean {
 
 const maxCursorLength = 2048
 
+/** Whoever forges a cursor can have no value in it that Postgres would not take: numbers of 32 bits, text without NUL. */
+function isPart(type: 'string' | 'number', part: unknown): boolean {
+  if (type === 'string') return typeof part === 'string' && part.isWellFormed() && !part.includes('\0')
+  return typeof part === 'number' && (part | 0) === part
+}
+
 export function encodeCursor(parts: readonly (string | number)[]): string {
   return Buffer.from(JSON.stringify(parts), 'utf8').toString('base64url')
 }
@@ -77,8 +83,7 @@ export function decodeCursor<const T extends readonly ('string' | 'number')[]>(
   } catch {
     parts = null
   }
-  const fits =
-    Array.isArray(parts) && parts.length === types.length && types.every((type, i) => typeof parts[i] === type)
+  const fits = Array.isArray(parts) && parts.length === types.length && types.every((type, i) => isPart(type, parts[i]))
   if (!fits) throw new AppError('INVALID_CURSOR', 'The cursor is not one that this list gave out in this order.')
   return parts as never
 }

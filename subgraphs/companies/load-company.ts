@@ -21,10 +21,18 @@ export async function loadCompany(
   const companies = loaders.get(companyById)
   const listing = can(principal, 'relationship.read', id) ? listingAhead(info) : null
   if (listing === null) return companies.load(id)
-  const { company } = await loaders.member(relationshipPage, listing).load(id)
-  companies.prime(id, company)
-  return company
+  try {
+    const { company } = await loaders.member(relationshipPage, listing).load(id)
+    companies.prime(id, company)
+    return company
+  } catch (error) {
+    // A shard that is away has no answer to a smaller question either; what is wrong with the page is the page's alone.
+    if (isAppError(error) && notNow.has(error.code)) throw error
+    return companies.load(id)
+  }
 }
+
+const notNow: ReadonlySet<string> = new Set(['SHARD_UNAVAILABLE', 'OVERLOADED', 'STALE_EPOCH', 'CANCELLED'])
 
 /** By field nodes: the same for all objects of a list, and new with each operation. */
 const known = new WeakMap<GraphQLResolveInfo['fieldNodes'], RelationshipListing | null>()

@@ -119,8 +119,9 @@ export function createRelationshipResolvers(deps: {
       mutualPartners: async ({ id }, args, { principal, loaders }) => {
         authorize(principal, 'network.read')
         const first = pageSize(args.first)
+        const other = parseCompanyId(args.with)
         const partners = loaders.get(partnersOf)
-        const [own, theirs] = await Promise.all([partners.load(id), partners.load(parseCompanyId(args.with))])
+        const [own, theirs] = await Promise.all([partners.load(id), partners.load(other)])
         const mutual = [...own.intersection(theirs)].sort()
         return { total: mutual.length, ids: mutual.slice(0, first) }
       },

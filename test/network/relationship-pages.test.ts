@@ -1,6 +1,7 @@
 import postgres from 'postgres'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { parseCompanyId } from '../../core/ids.ts'
+import { encodeCursor } from '../../network/merge.ts'
 import { parseListing, readRelationshipPages, type RelationshipOrder } from '../../network/read-relationships.ts'
 import type { ShardSql } from '../../store/store.ts'
 import { acquireShards } from '../support/postgres.ts'
@@ -76,5 +77,19 @@ test.each([
     }
     expect(seen).toHaveLength(edgeCount)
     expect(new Set(seen).size).toBe(edgeCount)
+  },
+)
+
+test.each([
+  ['RATING', 1e300],
+  ['RATING', 1.5],
+  ['RATING', '1'],
+  ['NEWEST', 'a\0b'],
+  ['NEWEST', '\ud800'],
+] as [RelationshipOrder, string | number][])(
+  'a forged cursor is refused before the shard sees it: %s, %j',
+  (orderBy, key) => {
+    const after = encodeCursor([orderBy, key, 'hub~p1~trade'])
+    expect(() => parseListing({ after, orderBy })).toThrow(expect.objectContaining({ code: 'INVALID_CURSOR' }))
   },
 )

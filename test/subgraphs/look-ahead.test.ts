@@ -171,3 +171,18 @@ test('while a shard is down, its companies fail with their pages, and the others
     await cable.mend()
   }
 })
+
+test('a page that the shard cannot give leaves its company there', async () => {
+  const shard = world.store.shardOf(hub)
+  await world.store.onPrimary(shard, (sql) => sql`alter table relationships rename to relationships_away`)
+  try {
+    const { data, codes, paths } = await world.inProcess(
+      'companies',
+      `{ company(id: "${hub}") { name relationships(first: 1) ${nodes} } }`,
+    )
+    expect(data['company']).toEqual({ name: 'OTC trader 1', relationships: null })
+    expect([codes, paths]).toEqual([['INTERNAL_SERVER_ERROR'], [['company', 'relationships']]])
+  } finally {
+    await world.store.onPrimary(shard, (sql) => sql`alter table relationships_away rename to relationships`)
+  }
+})
