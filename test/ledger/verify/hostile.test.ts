@@ -1,4 +1,4 @@
-import { constants, gzipSync } from 'node:zlib'
+import { constants, gunzipSync, gzipSync } from 'node:zlib'
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { bundleOf, checkpointOf, lineOf, testKey, textOf } from '../bundle-generator.ts'
@@ -15,13 +15,21 @@ test('a gzip that is cut off anywhere is invalid', async () => {
   }
 })
 
-test('a gzip with any bit of its data changed is invalid', async () => {
+test('a gzip with any bit of its data changed is invalid, unless it says the same', async () => {
   const zipped = gzipSync(text)
+  // The bits that fill up the last byte before the checksum are nobody's, as are the lengths of codes that do not occur.
+  const saysTheSame = (bytes: Buffer) => {
+    try {
+      return gunzipSync(bytes).equals(Buffer.from(text))
+    } catch {
+      return false
+    }
+  }
   // The header's time, flags for extra speed and system say nothing about the content.
   for (let at = 10; at < zipped.length; at += 5) {
     const altered = Buffer.from(zipped)
     altered[at]! ^= 1 << (at % 8)
-    expect((await verify(altered)).code, `byte ${at}`).not.toBe(0)
+    expect((await verify(altered)).code === 0, `byte ${at}`).toBe(saysTheSame(altered))
   }
 })
 
