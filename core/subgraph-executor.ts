@@ -11,6 +11,8 @@ export interface SubgraphRequest {
   readonly variables?: Readonly<Record<string, unknown>>
   /** The JSON of query, operation name and variables, where the caller has it as text: what goes over HTTP as it is. */
   readonly body?: string
+  /** Reads the JSON of its answer, where the caller has a better way than `parseJsonText`. */
+  readonly parse?: (text: string) => unknown
   /** Whether everybody with the same rights (kind of principal, scopes) gets the same answer. Absent: no. */
   readonly isPublic?: boolean
   readonly context: RequestContext

@@ -11,12 +11,15 @@ import {
   type FieldNode,
   type VariableDefinitionNode,
 } from 'graphql'
+import { createRepeatParser, type ParseRepeats } from '../../core/json/parse-repeats.ts'
 import { operationOf, type CompiledFetch } from './plan.ts'
 
 export interface BatchedOperation {
   readonly query: string
   readonly bodyHead: string
   readonly document: () => DocumentNode
+  /** As a fetch's own. */
+  readonly parse: ParseRepeats | undefined
 }
 
 export interface BatchedOperations {
@@ -83,7 +86,12 @@ function combine(fetches: readonly CompiledFetch[]): BatchedOperation {
     ],
   }
   const query = stripIgnoredCharacters(print(document))
-  return { query, document: () => document, bodyHead: `{"query":${JSON.stringify(query)},"variables":{` }
+  return {
+    query,
+    document: () => document,
+    bodyHead: `{"query":${JSON.stringify(query)},"variables":{`,
+    parse: fetches.every(({ parse }) => parse !== undefined) ? createRepeatParser() : undefined,
+  }
 }
 
 const variable = (name: string): VariableDefinitionNode['variable'] => ({

@@ -11,9 +11,11 @@ import {
   type OperationTypeNode,
   type SelectionSetNode,
 } from 'graphql'
+import { createRepeatParser, type ParseRepeats } from '../../core/json/parse-repeats.ts'
 import type { PlannableSupergraph } from '../planner/supergraph.ts'
 import { selectsOnlyPublic } from '../public-fields.ts'
 import { compileContextArguments, type ContextArguments } from './context-arguments.ts'
+import { withEqualAlike } from './equal-alike.ts'
 import { compileRepresentations, type Representations } from './representations.ts'
 
 export type CompiledNode =
@@ -54,6 +56,8 @@ export interface CompiledFetch {
   /** Whether all it selects is public. */
   readonly isPublic: boolean
   readonly outputRewrites: NonNullable<FetchNode['outputRewrites']>
+  /** Reads answers in which equal objects may be one; absent where something could later tell them apart. */
+  readonly parse: ParseRepeats | undefined
   /** The request's body up to its variables: `{"query":…,"operationName":…,"variables":{`. */
   readonly bodyHead: string
 }
@@ -111,6 +115,10 @@ export function compilePlan(node: PlanNode | undefined, supergraph: PlanSchema):
       !earlier.some((before) => before.has(fetch)) &&
       fetches.some(({ subgraph, index }) => subgraph === fetch.subgraph && !(earlier[index] ?? over).isSubsetOf(over))
   }
+  const repeating = byParents
+    ? []
+    : withEqualAlike(fetches, (fetch, other) => earlier[fetch.index]?.has(other) === true)
+  for (const fetch of fetches) if (repeating.includes(fetch)) fetch.parse = createRepeatParser()
   return { root, fetches }
 }
 
@@ -149,6 +157,7 @@ export function compileFetch(
     contextArguments: compileContextArguments(schema, node.contextRewrites ?? []),
     isPublic: selectsOnlyPublic(schema, publicMarks, document(), operationOf(document())),
     outputRewrites: node.outputRewrites ?? [],
+    parse: undefined,
     bodyHead: `{"query":${JSON.stringify(node.operation)}${operationName},"variables":{`,
   }
 }

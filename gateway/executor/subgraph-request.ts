@@ -3,6 +3,7 @@
  * as text; each is made only when asked for.
  */
 import type { DocumentNode } from 'graphql'
+import type { ParseRepeats } from '../../core/json/parse-repeats.ts'
 import { parseJsonText } from '../../core/json/parse-names.ts'
 import type { RequestContext } from '../../core/request.ts'
 import type { SubgraphRequest } from '../../core/subgraph-executor.ts'
@@ -17,6 +18,7 @@ class FetchRequest implements SubgraphRequest {
   readonly query: string
   readonly operationName?: string
   readonly isPublic: boolean
+  readonly parse?: (text: string) => unknown
   readonly context: RequestContext
   readonly #parts: RequestParts
 
@@ -26,6 +28,7 @@ class FetchRequest implements SubgraphRequest {
     this.query = parts.query
     if (parts.operationName !== undefined) this.operationName = parts.operationName
     this.isPublic = parts.isPublic
+    if (parts.parse !== undefined) this.parse = parts.parse
     this.context = context
     this.#parts = parts
   }
@@ -47,6 +50,7 @@ interface RequestParts {
   readonly isPublic: boolean
   readonly query: string
   readonly operationName: string | undefined
+  readonly parse: ParseRepeats | undefined
   document(): DocumentNode
   variables(): JsonObject
   body(): string
@@ -58,6 +62,7 @@ export function fetchRequest(call: FetchCall, context: RequestContext): Subgraph
     isPublic: fetch.isPublic,
     query: fetch.query,
     operationName: fetch.operationName,
+    parse: fetch.parse,
     document: fetch.document,
     variables: () => (objects === undefined ? variables : { ...variables, representations: objects() }),
     body: () =>
@@ -78,12 +83,15 @@ export function joinedRequest(
   const variables: JsonObject = Object.assign({}, ...parts.map((part) => part.variables))
   const batch =
     parts.length === 1 || batched === undefined ? undefined : batched.operation(parts.map(({ fetch }) => fetch))
+  // What goes to several places is told apart there.
+  const isForOne = parts.every(({ members: { length } }) => length === 1)
   const name = (index: number): string => (batch === undefined ? 'representations' : `_r${index}`)
   const texts = parts.map(({ texts }, index) => `"${name(index)}":[${texts.join(',')}]`).join(',')
   return new FetchRequest(first.fetch, context, {
     isPublic: parts.every(({ fetch }) => fetch.isPublic),
     query: batch?.query ?? first.fetch.query,
     operationName: batch === undefined ? first.fetch.operationName : undefined,
+    parse: isForOne ? (batch ?? first.fetch).parse : undefined,
     document: batch?.document ?? first.fetch.document,
     variables: () => ({ ...variables, ...(parseJsonText(`{${texts}}`) as JsonObject) }),
     body: () => `${batch?.bodyHead ?? first.fetch.bodyHead}${texts}${following(variables)}}}`,

@@ -132,9 +132,13 @@ export function createHttpExecutor(options: HttpExecutorOptions): HttpExecutor {
     }
   }
 
-  async function parsed(text: string, signal: AbortSignal): Promise<unknown> {
+  async function parsed(
+    text: string,
+    { parse = parseJsonText }: SubgraphRequest,
+    signal: AbortSignal,
+  ): Promise<unknown> {
     try {
-      return text.length > parseMax ? await parseInTurns(text, signal) : parseJsonText(text)
+      return text.length > parseMax ? await parseInTurns(text, signal) : parse(text)
     } catch (error) {
       throw error instanceof SyntaxError ? unavailable(subgraph, error) : error
     }
@@ -153,7 +157,7 @@ export function createHttpExecutor(options: HttpExecutorOptions): HttpExecutor {
       const key = JSON.stringify([subgraph, audience, sharing.scopeOf(context)]) + body
       text = await sharing.reads.join(key, group, signal, (shared) => ask(request, body, headers, shared))
     }
-    return resultOf(await parsed(text, signal), subgraph, isOurs ? context : undefined)
+    return resultOf(await parsed(text, request, signal), subgraph, isOurs ? context : undefined)
   }
 
   return {

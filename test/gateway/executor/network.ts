@@ -75,10 +75,28 @@ export function localSubgraphs(subgraphs: Subgraphs): { executor: SubgraphExecut
     // What crosses a process boundary is plain JSON; here the same, so that merging may change it.
     return {
       ...result,
-      ...(result.data == null ? {} : { data: JSON.parse(JSON.stringify(result.data)) as object }),
+      ...(result.data == null ? {} : { data: plain(result.data, request.parse !== undefined) as object }),
     } as ExecutionResult
   }
   return { executor, asked }
+}
+
+/** Plain JSON; where that is allowed, with everything made one object that may be. */
+function plain(data: unknown, mayShare: boolean): unknown {
+  const known = new Map<string, unknown>()
+  function shared(value: unknown, place: string): unknown {
+    if (typeof value !== 'object' || value === null) return value
+    const key = `${place} ${JSON.stringify(value)}`
+    const made =
+      known.get(key) ??
+      (Array.isArray(value)
+        ? value.map((item) => shared(item, place))
+        : Object.fromEntries(Object.entries(value).map(([name, member]) => [name, shared(member, `${place}.${name}`)])))
+    if (!Array.isArray(value)) known.set(key, made)
+    return made
+  }
+  const parsed: unknown = JSON.parse(JSON.stringify(data))
+  return mayShare ? shared(parsed, '') : parsed
 }
 
 export function requestContext(over: Partial<RequestContext> = {}): RequestContext {
