@@ -174,30 +174,38 @@ function typeText(type) {
 }
 
 function showTypes() {
-  const wanted = element('search').value.toLowerCase()
+  const wanted = element('search').value.trim().toLowerCase()
+  const matches = (text) => text.toLowerCase().includes(wanted)
+  const named = types.filter(({ name }) => matches(name))
+  const others = types.filter(({ name }) => !matches(name))
   element('types').replaceChildren(
-    ...types.flatMap((type) => {
-      const lines = [...(type.fields ?? []), ...(type.inputFields ?? []), ...(type.enumValues ?? [])].map((field) => {
-        const given = field.args?.length
-          ? `(${field.args.map((a) => `${a.name}: ${typeText(a.type)}`).join(', ')})`
-          : ''
-        return `${field.name}${given}${field.type === undefined ? '' : `: ${typeText(field.type)}`}`
-      })
-      const text = [type.name, ...lines].join('\n').toLowerCase()
-      if (!text.includes(wanted)) return []
-      const details = document.createElement('details')
-      details.open = wanted !== '' && lines.length < 40
-      const summary = document.createElement('summary')
-      summary.textContent = type.name
-      details.append(summary)
-      for (const line of lines) {
-        const paragraph = document.createElement('p')
-        paragraph.textContent = line
-        details.append(paragraph)
-      }
-      return [details]
+    ...named.map((type) => typeDetails(type.name, fieldLines(type), wanted !== '')),
+    ...others.flatMap((type) => {
+      const lines = fieldLines(type).filter(matches)
+      return lines.length === 0 ? [] : [typeDetails(type.name, lines, true)]
     }),
   )
+}
+
+function fieldLines(type) {
+  return [...(type.fields ?? []), ...(type.inputFields ?? []), ...(type.enumValues ?? [])].map((field) => {
+    const given = field.args?.length ? `(${field.args.map((a) => `${a.name}: ${typeText(a.type)}`).join(', ')})` : ''
+    return `${field.name}${given}${field.type === undefined ? '' : `: ${typeText(field.type)}`}`
+  })
+}
+
+function typeDetails(name, lines, open) {
+  const details = document.createElement('details')
+  details.open = open
+  const summary = document.createElement('summary')
+  summary.textContent = name
+  details.append(summary)
+  for (const line of lines) {
+    const paragraph = document.createElement('p')
+    paragraph.textContent = line
+    details.append(paragraph)
+  }
+  return details
 }
 
 /** What one begins with comes first. */
