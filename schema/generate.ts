@@ -26,6 +26,17 @@ const scalars: Record<string, string> = {
 }
 const roots = ['Query', 'Mutation', 'Subscription']
 
+/** A forgotten resolver would answer null, or fail where the field may not be null, in the running product only. */
+const fieldsHelper = `/** Optional is what need not be given; all else is required. */
+type Needed<All> = { [K in keyof All as object extends All[K] ? never : K]: All[K] } & {
+  [K in keyof All as object extends All[K] ? K : never]?: All[K]
+}
+
+/** Of the fields, those that the object holds under their names, as the schema has them, need no resolver. */
+type Fields<Parent, Held, All> = {
+  [K in keyof All as K extends keyof Held ? (Parent extends Readonly<Pick<Held, K>> ? never : K) : K]: All[K]
+} & { [K in keyof All as K extends keyof Held ? (Parent extends Readonly<Pick<Held, K>> ? K : never) : never]?: All[K] }`
+
 /**
  * TypeScript for one subgraph's resolvers, from its schema: the types of inputs, enums and arguments, and a `Resolvers`
  * map that checks every resolver's arguments and result against the values that stand for objects (`Objects`).
@@ -39,13 +50,14 @@ export function resolverTypes(sdl: string): string {
     '// Written by `npm run schema`; not edited by hand.',
     "import type { GraphQLResolveInfo } from 'graphql'",
     'type Resolver<Parent, Args, Context, Result> = (\n  parent: Parent,\n  args: Args,\n  context: Context,\n  info: GraphQLResolveInfo,\n) => Result | Promise<Result>',
+    fieldsHelper,
     ...types.flatMap(declaration),
     ...objects.flatMap(argumentTypes),
     `export interface Objects {\n${objects
       .filter(({ name }) => !roots.includes(name))
       .map(({ name }) => `  ${name}: unknown\n`)
       .join('')}}`,
-    `export interface Resolvers<Context, O extends Objects> {\n${objects.map(resolverMap).join('')}}`,
+    `export type Resolvers<Context, O extends Objects> = Needed<{\n${objects.map(resolverMap).join('')}}>`,
   ].join('\n\n')}\n`
 }
 
@@ -80,18 +92,24 @@ function inputType(type: GraphQLType): string {
 function resolverMap(type: GraphQLObjectType): string {
   const root = roots.includes(type.name)
   const parent = root ? 'unknown' : `O['${type.name}']`
-  const fields = Object.values(type.getFields()).map((field) => {
+  const fields = Object.values(type.getFields())
+  const resolvers = fields.map((field) => {
     const args = field.args.length > 0 ? argsName(type, field.name) : 'Record<string, never>'
     const result = outputType(field.type)
     const resolver = `Resolver<${parent}, ${args}, Context, ${result}>`
     const subscription = `{ subscribe: Resolver<unknown, ${args}, Context, AsyncIterable<${result}>>; resolve: (event: ${result}) => ${result} }`
-    return `    ${field.name}${root ? '' : '?'}: ${type.name === 'Subscription' ? subscription : resolver}\n`
+    return `    ${field.name}: ${type.name === 'Subscription' ? subscription : resolver}\n`
   })
+  if (root) return `  ${type.name}: {\n${resolvers.join('')}  }\n`
+  // What depends on arguments no object can hold.
+  const held = fields
+    .filter(({ args }) => args.length === 0)
+    .map((field) => `    ${field.name}: ${outputType(field.type)}\n`)
   const keyed = type.astNode?.directives?.some(({ name }) => name.value === 'key') === true
   const reference = keyed
-    ? `    __resolveReference: (reference: { readonly [key: string]: unknown }, context: Context, info: GraphQLResolveInfo) => Promise<${parent} | null>\n`
+    ? `{ __resolveReference: (reference: { readonly [key: string]: unknown }, context: Context, info: GraphQLResolveInfo) => Promise<${parent} | null> } & `
     : ''
-  return `  ${type.name}${root || keyed ? '' : '?'}: {\n${reference}${fields.join('')}  }\n`
+  return `  ${type.name}: ${reference}Fields<${parent}, {\n${held.join('')}  }, {\n${resolvers.join('')}  }>\n`
 }
 
 function outputType(type: GraphQLType): string {

@@ -37,8 +37,8 @@ const maxListed = 100
  * where the queue cannot take the job, the company mover of some worker does the work all the same, without one to follow.
  */
 export function createMoveResolvers(deps: { store: Store; jobs: Jobs; logger: Logger } & ShardOperations): {
-  readonly Move: NonNullable<MoveResolvers['Move']>
-  readonly Rebalance: NonNullable<MoveResolvers['Rebalance']>
+  readonly Move: MoveResolvers['Move']
+  readonly Rebalance: MoveResolvers['Rebalance']
   query: Pick<MoveResolvers['Query'], 'moves' | 'rebalances'>
   mutation: Pick<
     MoveResolvers['Mutation'],

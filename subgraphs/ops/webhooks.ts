@@ -21,7 +21,7 @@ type WebhookResolvers = Resolvers<SubgraphContext, WebhookObjects>
 
 /** What a company does with its webhooks. Each change is a record of its ledger, never with the secret. */
 export function createWebhookResolvers({ ledger, webhooks }: { ledger: Ledger; webhooks: Webhooks }): {
-  readonly Webhook: NonNullable<WebhookResolvers['Webhook']>
+  readonly Webhook: WebhookResolvers['Webhook']
   mutation: Pick<
     WebhookResolvers['Mutation'],
     'createWebhook' | 'setWebhookEnabled' | 'rotateWebhookSecret' | 'deleteWebhook'

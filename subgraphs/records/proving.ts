@@ -49,16 +49,13 @@ export function createProvingResolvers({
   ledger: Ledger
   proving: Proving
 }): {
-  Mutation: Pick<
-    NonNullable<RecordResolvers['Mutation']>,
-    'registerSchema' | 'eraseSubject' | 'eraseRecords' | 'publishLedger'
-  >
+  Mutation: Pick<RecordResolvers['Mutation'], 'registerSchema' | 'eraseSubject' | 'eraseRecords' | 'publishLedger'>
   Ledger: Pick<
-    NonNullable<RecordResolvers['Ledger']>,
+    RecordResolvers['Ledger'],
     'checkpoint' | 'consistencyProof' | 'asOf' | 'published' | 'schemas' | 'vkey' | 'vkeys'
   >
-  LedgerMoment: NonNullable<RecordResolvers['LedgerMoment']>
-  Record: Pick<NonNullable<RecordResolvers['Record']>, 'private' | 'proof'>
+  LedgerMoment: RecordResolvers['LedgerMoment']
+  Record: Pick<RecordResolvers['Record'], 'private' | 'proof'>
 } {
   const { proofs, keyring } = proving
   const privatePart = privatePartWith(proving.wrappingKey)

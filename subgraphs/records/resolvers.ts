@@ -13,7 +13,7 @@ import { maxRecordsPerAppend } from '../../ledger/limits.ts'
 import { type PageArguments, readHeads } from '../../ledger/read.ts'
 import type { LedgerRecord } from '../../ledger/record.ts'
 import { ledgerHead, recordByPlace, recordPage } from '../../loaders/ledger.ts'
-import type { LedgerRecordsArgs, Objects, Resolvers } from '../../schema/generated/records.ts'
+import type { LedgerRecordsArgs, Objects, Resolvers, VkeyState } from '../../schema/generated/records.ts'
 import type { Store } from '../../store/store.ts'
 import type { Connection, PageInfo } from '../connection.ts'
 import type { SubgraphContext } from '../context.ts'
@@ -30,6 +30,7 @@ export interface RecordObjects extends Objects {
   LedgerCheckpointSigned: CheckpointEvent
   LedgerMoment: LedgerMoment
   LedgerState: { records: readonly LedgerRecord[]; hasMore: boolean }
+  LedgerVkey: { vkey: string; state: VkeyState }
   PageInfo: PageInfo
   PrivatePart: { subject: string; data: unknown }
   PublishLedgerPayload: { ledger: { companyId: CompanyId }; position: string }
