@@ -1,6 +1,6 @@
 import { AppError, listTooLong } from '../core/errors.ts'
 import type { CompanyId } from '../core/ids.ts'
-import type { Store, StoreScope } from '../store/store.ts'
+import type { ShardSql, Store, StoreScope } from '../store/store.ts'
 import type { RelationshipId } from './relationship.ts'
 import type { RelationshipStatus } from './relationship-rules.ts'
 
@@ -25,76 +25,174 @@ export interface Neighbourhood {
 const maxDepth = 3
 const maxNodes = 500
 const maxEdges = 5_000
+/** Of neighbourhoods that are read together; more are read after them. */
+const maxNodesAtOnce = 5_000
 
-/**
- * What is around a company, for drawing: breadth first, one statement a shard a step, and one a shard for the edges.
- * Where there is more than `limit` shows, the nearest come first and, as near, those with the smaller id.
- * @throws AppError LIST_TOO_LONG | BAD_USER_INPUT | SHARD_UNAVAILABLE
- */
-export async function readNeighbourhood(
-  store: Store,
-  center: CompanyId,
-  { depth, limit }: { depth: number; limit: number },
-  scope?: StoreScope,
-): Promise<Neighbourhood> {
-  if (depth < 1 || depth > maxDepth) throw new AppError('BAD_USER_INPUT', `depth: 1 to ${maxDepth}`)
-  if (limit > maxNodes) {
-    throw listTooLong(`A neighbourhood shows at most ${maxNodes} companies.`, maxNodes)
-  }
-  if (limit < 1) throw new AppError('BAD_USER_INPUT', 'limit: at least 1')
-  const distances = new Map<CompanyId, number>([[center, 0]])
-  let truncated = false
-  let frontier = [center]
-  for (let distance = 1; distance <= depth && frontier.length > 0 && distances.size < limit; distance++) {
-    const found = new Set<CompanyId>()
-    for (const partners of await perShard(
-      store,
-      frontier,
-      scope,
-      (sql, ids) => sql<{ partner_id: CompanyId }[]>`
-      select distinct r.partner_id
-      from relationships r
-      where r.company_id = any(${[...ids]}) and r.status in ('ACTIVE', 'SUSPENDED')
-        and r.partner_id <> all(${[...distances.keys()]}::text[])
-      order by r.partner_id limit ${limit + 1}`,
-    )) {
-      for (const { partner_id } of partners) found.add(partner_id)
-    }
-    // Ids are ASCII: this is byte order.
-    const next = [...found].sort()
-    frontier = next.slice(0, limit - distances.size)
-    truncated ||= next.length > frontier.length
-    for (const id of frontier) distances.set(id, distance)
-  }
-  const ids = [...distances.keys()]
-  const edges = await perShard(
-    store,
-    ids,
-    scope,
-    (sql, own) => sql<NetworkEdge[]>`
-    select relationship_id as id, company_id as buyer, partner_id as seller, kind, status
-    from relationships
-    where company_id = any(${[...own]}) and role = 'BUYER' and partner_id = any(${ids})
-      and status in ('ACTIVE', 'SUSPENDED')
-    order by relationship_id limit ${maxEdges + 1}`,
-  )
-  const all = edges.flat()
-  return {
-    nodes: [...distances].map(([id, distance]) => ({ id, distance })),
-    edges: all.slice(0, maxEdges),
-    truncated: truncated || all.length > maxEdges,
-  }
+/** How far a neighbourhood goes, the same for every company of a batch. */
+export interface NeighbourhoodSize {
+  readonly depth: number
+  readonly limit: number
 }
 
-async function perShard<T>(
+/** @throws AppError LIST_TOO_LONG | BAD_USER_INPUT */
+export function parseNeighbourhoodSize(given: {
+  readonly depth?: number | null | undefined
+  readonly limit?: number | null | undefined
+}): NeighbourhoodSize {
+  const depth = given.depth ?? 1
+  const limit = given.limit ?? 50
+  if (depth < 1 || depth > maxDepth) throw new AppError('BAD_USER_INPUT', `depth: 1 to ${maxDepth}`)
+  if (limit > maxNodes) throw listTooLong(`A neighbourhood shows at most ${maxNodes} companies.`, maxNodes)
+  if (limit < 1) throw new AppError('BAD_USER_INPUT', 'limit: at least 1')
+  return { depth, limit }
+}
+
+/**
+ * What is around each of many companies, for drawing: breadth first, one statement a shard a step, and one a shard for the
+ * edges, for all of them together. Where there is more than `limit` shows, the nearest come first and, as near, those with
+ * the smaller id. A failed shard fails those that have companies there.
+ */
+export async function readNeighbourhoods(
   store: Store,
-  companyIds: readonly CompanyId[],
+  centers: readonly CompanyId[],
+  size: NeighbourhoodSize,
+  scope?: StoreScope,
+): Promise<(Neighbourhood | AppError)[]> {
+  const atOnce = Math.max(1, Math.floor(maxNodesAtOnce / size.limit))
+  const found: (Neighbourhood | AppError)[] = []
+  for (let from = 0; from < centers.length; from += atOnce) {
+    found.push(...(await readTogether(store, centers.slice(from, from + atOnce), size, scope)))
+  }
+  return found
+}
+
+/** A neighbourhood while it is being read. */
+interface Growing {
+  readonly distances: Map<CompanyId, number>
+  frontier: readonly CompanyId[]
+  truncated: boolean
+  failure: AppError | null
+}
+
+async function readTogether(
+  store: Store,
+  centers: readonly CompanyId[],
+  { depth, limit }: NeighbourhoodSize,
   scope: StoreScope | undefined,
-  read: (sql: Parameters<Parameters<Store['read']>[1]>[0], ids: readonly CompanyId[]) => Promise<T[]>,
-): Promise<T[][]> {
-  const results = await store.read(companyIds, read, scope)
-  return results.map((result) => {
-    if (!result.ok) throw result.error
-    return result.value
+): Promise<(Neighbourhood | AppError)[]> {
+  const all = centers.map((center): Growing => ({
+    distances: new Map([[center, 0]]),
+    frontier: [center],
+    truncated: false,
+    failure: null,
+  }))
+  for (let distance = 1; distance <= depth; distance++) {
+    const open = all.filter(({ frontier, truncated, failure }) => frontier.length > 0 && !truncated && failure === null)
+    if (open.length === 0) break
+    // Those already known come too, and are taken out here.
+    const most = limit + 1 + Math.max(...open.map(({ distances }) => distances.size))
+    const steps = await perShard(
+      store,
+      open,
+      ({ frontier }) => frontier,
+      scope,
+      (sql, own) => readPartnersOfGroups(sql, own, most),
+    )
+    for (const growing of open) {
+      const partners = new Set((steps.get(growing) ?? []).map(({ partner_id }) => partner_id))
+      // Ids are ASCII: this is byte order.
+      const next = [...partners.difference(growing.distances)].sort()
+      growing.frontier = next.slice(0, limit - growing.distances.size)
+      growing.truncated = next.length > growing.frontier.length
+      for (const id of growing.frontier) growing.distances.set(id, distance)
+    }
+  }
+  const everyone = pairsOf(all, nodesOf)
+  const edges = await perShard(store, all, nodesOf, scope, (sql, own) => readEdgesAmong(sql, own, everyone))
+  return all.map((growing) => {
+    if (growing.failure !== null) return growing.failure
+    const among = (edges.get(growing) ?? []).sort((a, b) => (a.id < b.id ? -1 : 1))
+    return {
+      nodes: [...growing.distances].map(([id, distance]) => ({ id, distance })),
+      edges: among.slice(0, maxEdges),
+      truncated: growing.truncated || among.length > maxEdges,
+    }
   })
+}
+
+const nodesOf = ({ distances }: Growing): readonly CompanyId[] => [...distances.keys()]
+
+/** Companies and whose they are: the place of the neighbourhood in the batch. */
+interface Pairs {
+  readonly places: number[]
+  readonly ids: CompanyId[]
+}
+
+function pairsOf(all: readonly Growing[], idsOf: (growing: Growing) => readonly CompanyId[]): Pairs {
+  const pairs: Pairs = { places: [], ids: [] }
+  for (const [place, growing] of all.entries()) {
+    if (growing.failure !== null) continue
+    for (const id of idsOf(growing)) {
+      pairs.places.push(place)
+      pairs.ids.push(id)
+    }
+  }
+  return pairs
+}
+
+/** Asks each shard once for the companies that lie there. One that fails fails the neighbourhoods that asked it. */
+async function perShard<T extends { readonly place: number }>(
+  store: Store,
+  all: readonly Growing[],
+  idsOf: (growing: Growing) => readonly CompanyId[],
+  scope: StoreScope | undefined,
+  read: (sql: ShardSql, own: Pairs) => Promise<readonly T[]>,
+): Promise<Map<Growing, T[]>> {
+  const { places, ids } = pairsOf(all, idsOf)
+  const placesOf = Map.groupBy(places.keys(), (at) => ids[at])
+  const ownOf = (companyIds: readonly CompanyId[]): Pairs => {
+    const own = companyIds.flatMap((id) => placesOf.get(id) ?? [])
+    return { places: own.map((at) => places[at] ?? 0), ids: own.flatMap((at) => ids[at] ?? []) }
+  }
+  const results = await store.read([...new Set(ids)], (sql, companyIds) => read(sql, ownOf(companyIds)), scope)
+  const rows = new Map<Growing, T[]>(all.map((growing) => [growing, []]))
+  for (const result of results) {
+    if (result.ok) {
+      for (const row of result.value) rows.get(all[row.place] as Growing)?.push(row)
+    } else {
+      for (const place of ownOf(result.companyIds).places) (all[place] as Growing).failure ??= result.error
+    }
+  }
+  return rows
+}
+
+const grouped = (sql: ShardSql, { places, ids }: Pairs) => sql`(
+  select f.place, array_agg(f.id) as ids from unnest(${places}::int[], ${ids}::text[]) as f (place, id) group by f.place
+)`
+
+/** The agreed partners of each group of companies, at most `most` of each; index: `relationships_by_partner`. */
+function readPartnersOfGroups(sql: ShardSql, own: Pairs, most: number) {
+  return sql<{ place: number; partner_id: CompanyId }[]>`
+    select g.place, p.partner_id
+    from ${grouped(sql, own)} g
+    cross join lateral (
+      select distinct r.partner_id from relationships r
+      where r.company_id = any(g.ids) and r.status in ('ACTIVE', 'SUSPENDED')
+      order by r.partner_id limit ${most}
+    ) p`
+}
+
+/** What is agreed between each group's own companies, as buyers, and all of the group; index: `relationships_by_partner`. */
+function readEdgesAmong(sql: ShardSql, own: Pairs, everyone: Pairs) {
+  return sql<(NetworkEdge & { place: number })[]>`
+    select g.place, e.*
+    from ${grouped(sql, own)} g
+    join ${grouped(sql, everyone)} n on n.place = g.place
+    cross join lateral (
+      select r.relationship_id as id, r.company_id as buyer, r.partner_id as seller, r.kind, r.status
+      from relationships r
+      where r.company_id = any(g.ids) and r.role = 'BUYER' and r.partner_id = any(n.ids)
+        and r.status in ('ACTIVE', 'SUSPENDED')
+      order by r.relationship_id limit ${maxEdges + 1}
+    ) e`
 }

@@ -1,7 +1,8 @@
 import type { CompanyId } from '../../core/ids.ts'
-import { createShardLoader } from '../../loaders/keyed.ts'
+import { createLoader, createShardLoader } from '../../loaders/keyed.ts'
 import type { LoaderFactory, LoaderFamily } from '../../loaders/registry.ts'
 import { readRelationshipStreams, type StreamRecord } from '../../network/read-relationship-streams.ts'
+import { type Neighbourhood, type NeighbourhoodSize, readNeighbourhoods } from '../../network/neighbourhood.ts'
 import {
   type CompanyPage,
   noStats,
@@ -47,6 +48,14 @@ export const relationshipStats: LoaderFactory<CompanyId, RelationshipStats> = (c
     load: readRelationshipStats,
     missing: noStats,
   })
+
+/** Its companies lie on any shard, so that no key belongs to one. */
+export const neighbourhood: LoaderFamily<NeighbourhoodSize, CompanyId, Neighbourhood> = (context, size) =>
+  createLoader<CompanyId, Neighbourhood>(
+    context,
+    (id) => id,
+    (ids) => readNeighbourhoods(context.store, ids, size, context.scope),
+  )
 
 export const partnersOf: LoaderFactory<CompanyId, ReadonlySet<CompanyId>> = (context) =>
   createShardLoader<CompanyId, ReadonlySet<CompanyId>>(context, {

@@ -4,7 +4,7 @@ import { type CompanyId, parseCompanyId, recordId } from '../../core/ids.ts'
 import { parseJsonText } from '../../core/json/parse-names.ts'
 import { countersignaturesOf } from '../../network/countersignatures.ts'
 import { pageSize } from '../../core/page-size.ts'
-import { readNeighbourhood } from '../../network/neighbourhood.ts'
+import { parseNeighbourhoodSize } from '../../network/neighbourhood.ts'
 import { parseListing } from '../../network/read-relationships.ts'
 import {
   parseRelationshipId,
@@ -22,6 +22,7 @@ import { loadCompany } from './load-company.ts'
 import type { CompaniesResolvers } from './objects.ts'
 import {
   edgeOf,
+  neighbourhood,
   partnersOf,
   relationshipPage,
   relationshipRecords,
@@ -125,9 +126,9 @@ export function createRelationshipResolvers(deps: {
         const mutual = [...own.intersection(theirs)].sort()
         return { total: mutual.length, ids: mutual.slice(0, first) }
       },
-      network: ({ id }, { depth, limit }, { principal, scope }) => {
+      network: ({ id }, args, { principal, loaders }) => {
         authorize(principal, 'network.read')
-        return readNeighbourhood(store, id, { depth: depth ?? 1, limit: limit ?? 50 }, scope)
+        return loaders.member(neighbourhood, parseNeighbourhoodSize(args)).load(id)
       },
       users: ({ id }, _args, { principal, loaders }) => {
         authorize(principal, 'user.read', id)

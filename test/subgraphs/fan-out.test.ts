@@ -228,6 +228,56 @@ test('a neighbourhood costs a statement a shard a step, and one a shard for its 
   expect(wide.codes).toEqual(['LIST_TOO_LONG'])
 })
 
+test('the neighbourhoods of many companies cost what one costs, and each is what it is alone', async () => {
+  const around = 'network(depth: 2, limit: 30) { nodes { companyId distance } edges { relationshipId } truncated }'
+  const ids = [hub, 'listed-00', 'nobody', ...Array.from({ length: 20 }, (_, i) => traderId(String(100 + i)))]
+  const together = await world.inProcess(
+    'companies',
+    `query ($of: [_Any!]!) { _entities(representations: $of) { ... on Company { ${around} } } }`,
+    { variables: { of: ids.map((id) => ({ __typename: 'Company', id })) } },
+  )
+  expect(together.codes).toEqual([])
+  // The companies, two steps, the edges.
+  expect(together.statements).toBeLessThanOrEqual(4 * shardCount)
+  const alone = await Promise.all(
+    ids.map((id) => world.inProcess('companies', `{ company(id: "${id}") { ${around} } }`)),
+  )
+  expect(together.data['_entities']).toEqual(alone.map(({ data }) => data['company']))
+})
+
+test('a neighbourhood says that there is more wherever its limit ends', async () => {
+  const truncated = async (size: string) => {
+    const { data } = await world.inProcess('companies', `{ company(id: "${hub}") { network(${size}) { truncated } } }`)
+    return (data['company'] as unknown as { network: { truncated: boolean } }).network.truncated
+  }
+  expect(await truncated('limit: 1')).toBe(true)
+  expect(await truncated(`limit: ${partnerCount}`)).toBe(true)
+  expect(await truncated(`limit: ${1 + partnerCount}`)).toBe(false)
+  expect(await truncated(`limit: ${1 + partnerCount}, depth: 3`)).toBe(false)
+})
+
+test('neighbourhoods fail alone where a shard of theirs is down', async () => {
+  const isUp = (id: CompanyId) => world.store.shardOf(id) !== world.store.shardOf(hub)
+  const alone = Array.from({ length: 10 }, (_, i) => parseCompanyId(`listed-1${i}`)).find(isUp)
+  const partner = Array.from({ length: partnerCount }, (_, i) => traderId(String(100 + i))).find(isUp)
+  const cable = world.cableOf(hub)
+  await cable.cut()
+  try {
+    const { data, codes, paths } = await world.inProcess(
+      'companies',
+      `query ($of: [_Any!]!) { _entities(representations: $of) { ... on Company { network { nodes { distance } } } } }`,
+      { variables: { of: [alone, partner].map((id) => ({ __typename: 'Company', id })) } },
+    )
+    // The partner's own shard is there, the hub's is not: what is between them is known only in part.
+    expect(data['_entities']).toEqual([{ network: { nodes: [{ distance: 0 }] } }, { network: null }])
+    expect([codes, paths]).toEqual([['SHARD_UNAVAILABLE'], [['_entities', 1, 'network']]])
+  } finally {
+    await cable.mend()
+  }
+  const codes = async () => (await world.inProcess('companies', `{ company(id: "${hub}") { id } }`)).codes
+  await expect.poll(codes).toEqual([])
+})
+
 test('while a partner’s shard is down, a company’s relationships are still there, without that partner’s name', async () => {
   const away = Array.from({ length: partnerCount }, (_, i) => traderId(String(100 + i))).find(
     (id) => world.store.shardOf(id) !== world.store.shardOf(hub),

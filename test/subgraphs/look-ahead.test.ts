@@ -170,6 +170,8 @@ test('while a shard is down, its companies fail with their pages, and the others
   } finally {
     await cable.mend()
   }
+  const codes = async () => (await world.inProcess('companies', `{ company(id: "${away}") { id } }`)).codes
+  await expect.poll(codes).toEqual([])
 })
 
 test('a page that the shard cannot give leaves its company there', async () => {
