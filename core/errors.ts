@@ -16,6 +16,8 @@ export const errorCodes = {
   INVALID_POSITION: { status: 400, retry: false },
   LIST_TOO_LONG: { status: 400, retry: false },
   QUERY_TOO_LARGE: { status: 400, retry: false },
+  QUERY_TOO_COMPLEX: { status: 400, retry: false },
+  PLANNING_FAILED: { status: 400, retry: false },
   PAYLOAD_TOO_LARGE: { status: 413, retry: false },
   // JSON that would lose something when parsed
   JSON_SYNTAX: { status: 400, retry: false },

@@ -13,6 +13,8 @@ import type { CompiledFetch, CompiledNode } from './plan.ts'
 
 export interface Execution {
   readonly schema: GraphQLSchema
+  /** Interfaces that are objects to some subgraph; absent where there are none. */
+  readonly interfaceObjects: ReadonlySet<string> | undefined
   readonly variables: Readonly<Record<string, unknown>>
   /** Values of the variables that conditions name, defaults applied. */
   readonly conditions: Readonly<Record<string, unknown>>

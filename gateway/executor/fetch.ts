@@ -16,6 +16,8 @@ import type { GraphQLSchema } from 'graphql'
 /** What the fetches of one execution share. */
 export interface FetchState {
   readonly schema: GraphQLSchema
+  /** Interfaces that are objects to some subgraph; absent where there are none. */
+  readonly interfaceObjects: ReadonlySet<string> | undefined
   readonly variables: Readonly<Record<string, unknown>>
   readonly context: RequestContext
   readonly dispatch: Dispatch
@@ -90,7 +92,8 @@ async function runRootFetch(fetch: CompiledFetch, state: FetchState): Promise<vo
   if (!isObject(answer.data)) return
   applyRewrites(state.schema, fetch.outputRewrites, answer.data)
   state.places.merged(fetch)
-  for (const [index, entity] of entities.entries()) mergeInto(entity, index === 0 ? answer.data : copyJson(answer.data))
+  for (const [index, entity] of entities.entries())
+    mergeInto(entity, index === 0 ? answer.data : copyJson(answer.data), state.interfaceObjects)
 }
 
 /** Entities whose context arguments differ are asked for apart: the arguments are variables of the operation. */
@@ -150,7 +153,7 @@ function mergeEntity(fetch: CompiledFetch, entity: JsonObject | undefined, recei
     received.__typename ??= entity.__typename
     applyRewrites(state.schema, fetch.outputRewrites, received)
   }
-  mergeInto(entity, received)
+  mergeInto(entity, received, state.interfaceObjects)
 }
 
 /** An error of one entity is an error at every place where that entity stands. */

@@ -14,7 +14,7 @@ import {
   type ExecutionResult,
   type GraphQLSchema,
 } from 'graphql'
-import { AppError } from '../../core/errors.ts'
+import { AppError, isAppError } from '../../core/errors.ts'
 import type { Logger } from '../../core/log.ts'
 import type { RequestContext } from '../../core/request.ts'
 import type { SubgraphExecutor } from '../../core/subgraph-executor.ts'
@@ -200,7 +200,9 @@ export function createFederatedGateway(options: FederatedGatewayOptions): Federa
       return runtime.operation(name === undefined ? key : `${name}\n${key}`, document, name)
     } catch (error) {
       if (error instanceof GraphQLError) return error
-      throw error
+      if (!isAppError(error)) throw error
+      options.logger.warn({ error, operation: key }, 'An operation could not be planned.')
+      return new GraphQLError(error.message, { originalError: error, extensions: { code: error.code } })
     }
   }
 
@@ -257,6 +259,7 @@ export function createFederatedGateway(options: FederatedGatewayOptions): Federa
     const sent: SentRequest[] | undefined = options.explain?.(context) === true ? [] : undefined
     const executed = await runPlan(operation.root, {
       schema: runtime.supergraph.fullSchema,
+      interfaceObjects: runtime.supergraph.interfaceObjects,
       variables,
       conditions: operation.conditions(variables),
       context,

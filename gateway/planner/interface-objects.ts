@@ -19,10 +19,11 @@ import {
 import { booleanArgument, directivesNamed, subgraphNames, textArgument } from './joins.ts'
 import { mapFetches } from './map-fetches.ts'
 
-/** Turns a plan into one that keeps the types that entities have. */
-export function keepEntityTypes(supergraph: DocumentNode): (plan: QueryPlan) => QueryPlan {
+/** Subgraph -> the interfaces that are objects to it. */
+type InterfaceObjects = ReadonlyMap<string, ReadonlySet<string>>
+
+export function readInterfaceObjects(supergraph: DocumentNode): InterfaceObjects {
   const names = subgraphNames(supergraph)
-  /** Subgraph -> the interfaces that are objects to it. */
   const objects = new Map<string, Set<string>>()
   for (const definition of supergraph.definitions) {
     if (definition.kind !== Kind.INTERFACE_TYPE_DEFINITION) continue
@@ -32,6 +33,11 @@ export function keepEntityTypes(supergraph: DocumentNode): (plan: QueryPlan) => 
       objects.set(subgraph, (objects.get(subgraph) ?? new Set()).add(definition.name.value))
     }
   }
+  return objects
+}
+
+/** Turns a plan into one that keeps the types that entities have. */
+export function keepEntityTypes(objects: InterfaceObjects): (plan: QueryPlan) => QueryPlan {
   if (objects.size === 0) return (plan) => plan
   return (plan) =>
     mapFetches(plan, (fetch) => {

@@ -2,29 +2,51 @@
 import { operationFromDocument } from '@apollo/federation-internals'
 import { prettyFormatQueryPlan, type QueryPlan } from '@apollo/query-planner'
 import type { DocumentNode } from 'graphql'
+import { AppError } from '../../core/errors.ts'
 import { anchorEmptiedFields } from './contradicting-conditions.ts'
+import { planByConditions } from './planned-by-conditions.ts'
 import type { PlannableSupergraph } from './supergraph.ts'
 import { checkReachable } from './unreachable-fields.ts'
 
 const replansMax = 5
 
-/** @throws GraphQLError when the operation asks for more than the planner's limits allow, or for what nobody resolves. */
+/** @throws AppError QUERY_TOO_COMPLEX, PLANNING_FAILED; GraphQLError when it asks for what nobody resolves. */
 export function planOperation(
   supergraph: PlannableSupergraph,
   document: DocumentNode,
   operationName: string | undefined,
 ): QueryPlan {
   const plannedFor = (asked: DocumentNode): QueryPlan =>
-    supergraph.plan(
-      operationFromDocument(
-        supergraph.plannedSchema,
-        anchorEmptiedFields(asked),
-        operationName === undefined ? {} : { operationName },
+    planByConditions(asked, (variant) =>
+      supergraph.plan(
+        operationFromDocument(
+          supergraph.plannedSchema,
+          anchorEmptiedFields(variant),
+          operationName === undefined ? {} : { operationName },
+        ),
       ),
     )
-  const plan = withPartialTypes(supergraph, document, operationName, plannedFor)
+  const plan = planned(() => withPartialTypes(supergraph, document, operationName, plannedFor))
   checkReachable(supergraph.schema, document, plan)
   return plan
+}
+
+/** What the planner throws was not written for clients. */
+function planned(make: () => QueryPlan): QueryPlan {
+  try {
+    return make()
+  } catch (cause) {
+    if (cause instanceof RangeError || (cause instanceof Error && cause.message.includes('exceeds limit'))) {
+      throw new AppError(
+        'QUERY_TOO_COMPLEX',
+        'The operation has more in it than can be planned: ask for less at once.',
+        { cause },
+      )
+    }
+    throw new AppError('PLANNING_FAILED', 'No plan could be made for this operation: ask for it in another form.', {
+      cause,
+    })
+  }
 }
 
 /** Replanned until nothing more is found: what was dropped may hold fields of which the same is true. */

@@ -16,7 +16,8 @@ import { type PublicMarks, readPublicMarks } from '../public-fields.ts'
 import { separateChainedRequirements } from './chained-requirements.ts'
 import { namesOnTheWay } from './client-names.ts'
 import { offerComposedDirectives } from './composed-directives.ts'
-import { keepEntityTypes } from './interface-objects.ts'
+import { separateConditionalRequirements } from './conditional-requirements.ts'
+import { keepEntityTypes, readInterfaceObjects } from './interface-objects.ts'
 import { separatePartialTypes, type PartialTypes } from './partial-types.ts'
 import { separateRequiredArguments } from './required-arguments.ts'
 import { dropUnresolvableKeys } from './resolvable-keys.ts'
@@ -35,12 +36,20 @@ export interface PlannableSupergraph {
   forPlanner(document: DocumentNode): DocumentNode
   plan(operation: Operation): QueryPlan
   readonly partialTypes: PartialTypes
+  /** Interfaces that are objects to some subgraph; absent where there are none. */
+  readonly interfaceObjects: ReadonlySet<string> | undefined
   /** Field names that plans may need on the way from one subgraph to another. */
   readonly namesOnTheWay: ReadonlySet<string>
   /** What everybody with the same rights gets the same answer from. */
   readonly publicMarks: PublicMarks
   readonly subgraphs: readonly { readonly name: string; readonly url: string }[]
 }
+
+/**
+ * Plans that the planner compares for one operation. Of Apollo's 10,000 a query of 1,400 characters takes 5 s, of these
+ * 0.1 s; what is left out are the ways with the most jumps between subgraphs.
+ */
+const maxEvaluatedPlans = 200
 
 /** What a supergraph may ask of whoever executes it: what Apollo's gateway takes, and arguments from a context. */
 const supportedFeatures = new Set([...DEFAULT_SUPPORTED_SUPERGRAPH_FEATURES, 'https://specs.apollo.dev/context/v0.1'])
@@ -54,10 +63,12 @@ export function buildSupergraph(sdl: string): PlannableSupergraph {
   const chains = separateChainedRequirements(dropUnresolvableKeys(directives.document))
   const partialTypes = separatePartialTypes(chains.document)
   const { document, restore } = separateRequiredArguments(partialTypes.document)
-  const withTypes = keepEntityTypes(parsed)
+  const interfaceObjects = readInterfaceObjects(parsed)
+  const withTypes = keepEntityTypes(interfaceObjects)
+  const withoutConditions = separateConditionalRequirements(parsed)
   const planned = Supergraph.build(document, { supportedFeatures, validateSupergraph: false })
   // Fetches carry their selections in full: fragments would collide when several fetches leave as one operation.
-  const planner = new QueryPlanner(planned, { reuseQueryFragments: false })
+  const planner = new QueryPlanner(planned, { reuseQueryFragments: false, debug: { maxEvaluatedPlans } })
   return {
     id: supergraphId(sdl),
     sdl,
@@ -67,8 +78,13 @@ export function buildSupergraph(sdl: string): PlannableSupergraph {
     namesOnTheWay: namesOnTheWay(document),
     publicMarks,
     partialTypes,
+    interfaceObjects:
+      interfaceObjects.size === 0 ? undefined : new Set([...interfaceObjects.values()].flatMap((names) => [...names])),
     forPlanner: directives.withoutThem,
-    plan: (operation) => withTypes(partialTypes.restore(chains.restore(restore(planner.buildQueryPlan(operation))))),
+    plan(operation) {
+      const plan = chains.restore(restore(planner.buildQueryPlan(operation)))
+      return withoutConditions(withTypes(partialTypes.restore(plan)))
+    },
     subgraphs: given.subgraphsMetadata().map(({ name, url }) => ({ name, url: url ?? '' })),
   }
 }
