@@ -22,6 +22,8 @@ export interface JobData {
   readonly companyId: string | null
   readonly arguments: Readonly<Record<string, unknown>>
   readonly submittedBy: string
+  /** Of the times that its process ended, those before it was redriven. */
+  readonly forgivenDeaths?: number
 }
 
 export type BullQueue = Queue<JobData, unknown>

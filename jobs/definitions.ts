@@ -12,6 +12,11 @@ export interface JobDefinition {
   /** Milliseconds before try `attempt` + 1; the queue adds up to a fifth of it by chance. */
   readonly retryAfterMs: (attempt: number) => number
   readonly arguments: z.ZodType<Record<string, unknown>>
+  /**
+   * Times that a process may end while it is at it; one more makes it a dead letter, since it may be what ends them.
+   * Without a limit where the work is kept elsewhere and goes on all the same: the job then has to tell of it.
+   */
+  readonly deaths: number
   /** Whether clients may submit it. */
   readonly public: boolean
   /** False: it concerns the deployment, carries no company, and only administrators see it. */
@@ -19,6 +24,8 @@ export interface JobDefinition {
 }
 
 const minute = 60_000
+const defaultDeaths = 3
+const unlimited = Number.POSITIVE_INFINITY
 
 /** Standard Webhooks' recommended schedule: nine more tries over about three days. */
 const deliveryPausesMs = [
@@ -37,6 +44,7 @@ export const jobDefinitions = {
   verifyLedger: {
     queue: 'normal',
     attempts: 3,
+    deaths: defaultDeaths,
     retryAfterMs: (attempt) => 1_000 * 4 ** attempt,
     // Positions, both included; absent: all that there is.
     arguments: z
@@ -47,6 +55,7 @@ export const jobDefinitions = {
   exportLedger: {
     queue: 'normal',
     attempts: 3,
+    deaths: defaultDeaths,
     retryAfterMs: (attempt) => 1_000 * 4 ** attempt,
     // Whether private parts are in it, for those who may read them.
     arguments: z.strictObject({ private: z.boolean().default(false) }),
@@ -55,6 +64,7 @@ export const jobDefinitions = {
   deliverWebhook: {
     queue: 'high',
     attempts: deliveryPausesMs.length + 1,
+    deaths: defaultDeaths,
     retryAfterMs: (attempt) => deliveryPausesMs[attempt - 1] ?? 1_440 * minute,
     arguments: z.strictObject({ webhookId: z.string().max(64), position: z.number().int().min(0) }),
     public: false,
@@ -63,6 +73,7 @@ export const jobDefinitions = {
   moveCompany: {
     queue: 'low',
     attempts: 5,
+    deaths: unlimited,
     retryAfterMs: () => 5_000,
     arguments: z.strictObject({ move: z.number().int().min(1) }),
     public: false,
@@ -70,6 +81,7 @@ export const jobDefinitions = {
   rebalanceShards: {
     queue: 'low',
     attempts: 5,
+    deaths: unlimited,
     retryAfterMs: () => 5_000,
     arguments: z.strictObject({ rebalance: z.number().int().min(1) }),
     public: false,
@@ -78,6 +90,7 @@ export const jobDefinitions = {
   promoteReplica: {
     queue: 'critical',
     attempts: 3,
+    deaths: defaultDeaths,
     retryAfterMs: () => 1_000,
     arguments: z.strictObject({ shard: z.string(), server: z.string().max(300), acceptLoss: z.boolean() }),
     public: false,

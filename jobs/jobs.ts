@@ -54,6 +54,8 @@ export interface Jobs extends AsyncDisposable {
   discard(id: string): Promise<void>
 }
 
+type DeadLetter = NonNullable<Awaited<ReturnType<BullQueue['getJob']>>>
+
 const keyPattern = /^[A-Za-z0-9._-]{1,200}$/
 /** Whose share the deployment's own jobs come from: no company's id begins so. */
 const deploymentTenant = '.deployment'
@@ -124,7 +126,7 @@ export function createJobs(
     })
   }
 
-  async function deadLetter(id: string): Promise<NonNullable<Awaited<ReturnType<BullQueue['getJob']>>>> {
+  async function deadLetter(id: string): Promise<DeadLetter> {
     const name = queueOf(id)
     const job = name === undefined ? undefined : await (await queue(name)).getJob(id)
     if (job === undefined) throw new AppError('NOT_FOUND', 'There is no such job.')
@@ -132,6 +134,11 @@ export function createJobs(
       throw new AppError('INVALID_TRANSITION', 'Only a job that failed for good can be redriven or discarded.')
     }
     return job
+  }
+
+  async function retry(job: DeadLetter): Promise<void> {
+    if (job.stalledCounter > 0) await job.updateData({ ...job.data, forgivenDeaths: job.stalledCounter })
+    await job.retry('failed', { resetAttemptsMade: true, resetAttemptsStarted: true })
   }
 
   async function get(id: string): Promise<Job | null> {
@@ -205,14 +212,14 @@ export function createJobs(
     async redrive(id) {
       return reachable(async () => {
         const job = await deadLetter(id)
-        await job.retry('failed', { resetAttemptsMade: true, resetAttemptsStarted: true })
+        await retry(job)
         return (await get(id)) ?? jobOf(job, queueOf(id) ?? 'normal', 'waiting')
       })
     },
     async redriveAll(name, limit) {
       return reachable(async () => {
         const failed = await (await queue(name)).getJobs(['failed'], 0, limit - 1, true)
-        for (const job of failed) await job.retry('failed', { resetAttemptsMade: true, resetAttemptsStarted: true })
+        for (const job of failed) await retry(job)
         return failed.length
       })
     },

@@ -94,7 +94,11 @@ export function createProcessing(deps: {
     await opened.fairOrder.started(queue, job.opts.priority ?? 0)
     const { companyId } = job.data
     const process = isJobName(job.name) ? processors[job.name] : undefined
-    if (process === undefined) throw new UnrecoverableError('BAD_USER_INPUT: unknown job')
+    if (!isJobName(job.name) || process === undefined) throw new UnrecoverableError('BAD_USER_INPUT: unknown job')
+    const deaths = job.stalledCounter - (job.data.forgivenDeaths ?? 0)
+    if (deaths > jobDefinitions[job.name].deaths) {
+      throw new UnrecoverableError('INTERNAL_SERVER_ERROR: its process ended too often while it was at it')
+    }
     const attempt = job.attemptsMade + 1
     let toldAt = 0
     changed(job, queue, 'active')
@@ -144,7 +148,8 @@ export function createProcessing(deps: {
           concurrency: slots[queue],
           lockDuration: 30_000,
           stalledInterval: 5_000,
-          maxStalledCount: 3,
+          // Each job's own limit is looked at when it begins again: BullMQ has one for all, and no way back from it.
+          maxStalledCount: 2 ** 31 - 1,
           settings: {
             backoffStrategy(attempt, _type, _error, job) {
               const base = job !== undefined && isJobName(job.name) ? retryAfterMs(job.name, attempt) : 1_000

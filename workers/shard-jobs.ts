@@ -1,6 +1,7 @@
 import { setTimeout } from 'node:timers/promises'
 import { AppError, type ErrorCode, errorCodes, isAppError } from '../core/errors.ts'
 import { parseShardId } from '../core/ids.ts'
+import { pause } from '../core/waker.ts'
 import type { DeploymentJobRun, JobRun } from '../jobs/processing.ts'
 import type { ShardAdmin } from '../store/admin.ts'
 import { type Move, moveProgress } from '../store/move/move-row.ts'
@@ -9,42 +10,48 @@ import type { Rebalance, Rebalancer } from '../store/move/rebalance.ts'
 
 /** How often a move is asked how far it is. */
 const lookMs = 300
-/** A job whose work is paused, or done by another process, looks again after this. */
+/** A job whose work is paused looks again after this. */
 const waitMs = 1_000
 /** After a shard or the catalog could not be reached. */
 const unreachableMs = 2_000
 
 /**
  * Works at a move that was planned, as a job. The move's row is what counts: whoever takes it up after a crash (this job
- * again, or the company mover of any process) goes on where it was, and the job tells of it. A paused move frees its slot.
+ * again, or the company mover of any process) goes on where it was, and the job is at it for as long as anyone is. A paused
+ * move frees its slot.
  */
 export function createMoveJob(deps: { mover: Mover; admin: Pick<ShardAdmin, 'findMove'> }) {
   const { mover, admin } = deps
   return async ({ job, signal, progress, postpone }: JobRun): Promise<unknown> => {
     const id = Number(job.arguments['move'])
-    const working = reachable(() => mover.run(id, signal))
-    const ended = working.then(
-      () => true,
-      () => true,
-    )
-    while (!(await Promise.race([ended, setTimeout(lookMs, false)]))) {
-      const now = await admin.findMove(id).catch(() => null)
-      if (now !== null) await progress(moveProgress(now))
-    }
-    const move = await working
-    if (move === 'unreachable') return postpone(unreachableMs)
-    await progress(moveProgress(move))
-    switch (move.state) {
-      case 'flipped':
-      case 'done':
-        return { from: move.source, to: move.target, rowsCopied: move.rowsCopied, writesHeldBackMs: move.fenceMs }
-      case 'copying':
-      case 'fenced':
-        return postpone(waitMs)
-      case 'failed':
-      case 'cancelled':
-      default:
-        throw failureOf(move, 'move')
+    for (;;) {
+      const working = reachable(() => mover.run(id, signal))
+      const ended = working.then(
+        () => true,
+        () => true,
+      )
+      while (!(await Promise.race([ended, setTimeout(lookMs, false)]))) {
+        const now = await admin.findMove(id).catch(() => null)
+        if (now !== null) await progress(moveProgress(now))
+      }
+      const move = await working
+      if (move === 'unreachable') return postpone(unreachableMs)
+      await progress(moveProgress(move))
+      switch (move.state) {
+        case 'flipped':
+        case 'done':
+          return { from: move.source, to: move.target, rowsCopied: move.rowsCopied, writesHeldBackMs: move.fenceMs }
+        case 'copying':
+        case 'fenced':
+          if (move.paused || signal.aborted) return postpone(waitMs)
+          // Someone else works at it.
+          await pause(lookMs, signal)
+          continue
+        case 'failed':
+        case 'cancelled':
+        default:
+          throw failureOf(move, 'move')
+      }
     }
   }
 }
@@ -55,18 +62,22 @@ export function createRebalanceJob({ rebalancer }: { rebalancer: Rebalancer }) {
     const id = Number(job.arguments['rebalance'])
     const onProgress = (rebalance: Rebalance): void =>
       void progress(rebalanceProgress(rebalance)).catch(() => undefined)
-    const rebalance = await reachable(() => rebalancer.run(id, { signal, onProgress }))
-    if (rebalance === 'unreachable') return postpone(unreachableMs)
-    await progress(rebalanceProgress(rebalance))
-    switch (rebalance.state) {
-      case 'done':
-        return { buckets: rebalance.buckets, companiesMoved: rebalance.companiesMoved }
-      case 'running':
-        return postpone(waitMs)
-      case 'failed':
-      case 'cancelled':
-      default:
-        throw failureOf(rebalance, 'rebalance')
+    for (;;) {
+      const rebalance = await reachable(() => rebalancer.run(id, { signal, onProgress }))
+      if (rebalance === 'unreachable') return postpone(unreachableMs)
+      await progress(rebalanceProgress(rebalance))
+      switch (rebalance.state) {
+        case 'done':
+          return { buckets: rebalance.buckets, companiesMoved: rebalance.companiesMoved }
+        case 'running':
+          if (rebalance.paused || signal.aborted) return postpone(waitMs)
+          await pause(lookMs, signal)
+          continue
+        case 'failed':
+        case 'cancelled':
+        default:
+          throw failureOf(rebalance, 'rebalance')
+      }
     }
   }
 }
@@ -93,13 +104,16 @@ function rebalanceProgress({ state, buckets, bucketsLeft }: Rebalance): number {
   return state === 'done' ? 1 : buckets === 0 ? 0 : (buckets - bucketsLeft) / buckets
 }
 
-/** What will pass is no try: the work waits in the catalog for as long as it takes. */
+/**
+ * What ends a try here ends no more than that: the work is open in the catalog, where others take it up for as long as it
+ * takes, so no number of tries may end its job. Work that cannot go on is not thrown: its row says `failed`.
+ */
 async function reachable<T>(run: () => Promise<T>): Promise<T | 'unreachable'> {
   try {
     return await run()
   } catch (error) {
-    if (isAppError(error) && error.retryable) return 'unreachable'
-    throw error
+    if (isAppError(error) && !error.retryable) throw error
+    return 'unreachable'
   }
 }
 

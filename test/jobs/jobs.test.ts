@@ -1,4 +1,6 @@
 import { randomUUID } from 'node:crypto'
+import { Redis } from 'ioredis'
+import postgres from 'postgres'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { AppError, isAppError } from '../../core/errors.ts'
 import { type CompanyId, parseCompanyId } from '../../core/ids.ts'
@@ -16,21 +18,40 @@ import { redisUrl } from '../support/redis.ts'
 
 const redis = redisUrl()
 
-const backends: Record<string, () => Promise<{ connection: JobsConnection } & AsyncDisposable>> = {
+interface Backend extends AsyncDisposable {
+  readonly connection: JobsConnection
+  /** As if its process had been killed so often while it was at the job: each time takes the job's lock to run out. */
+  killedAt(id: string, times: number): Promise<void>
+}
+
+const backends: Record<string, () => Promise<Backend>> = {
   'without Redis': async () => {
     const database = await acquireDatabase()
     return {
       connection: { postgresUrl: database.url },
+      async killedAt(id, times) {
+        const sql = postgres(database.url, { max: 1, fetch_types: false, onnotice() {} })
+        await sql`update bullmq.job set stalled_count = ${times} where id = ${id}`
+        await sql.end()
+      },
       [Symbol.asyncDispose]: () => database[Symbol.asyncDispose](),
     }
   },
   ...(redis === null
     ? {}
     : {
-        'on Redis': async () => ({
-          connection: { redisUrl: redis, prefix: `t-${randomUUID().slice(0, 8)}` },
-          async [Symbol.asyncDispose]() {},
-        }),
+        'on Redis': async () => {
+          const prefix = `t-${randomUUID().slice(0, 8)}`
+          return {
+            connection: { redisUrl: redis, prefix },
+            async killedAt(id: string, times: number) {
+              const client = new Redis(redis)
+              await client.hset(`${prefix}:${id.split('.')[0]}:${id}`, 'stc', times)
+              client.disconnect()
+            },
+            async [Symbol.asyncDispose]() {},
+          }
+        },
       }),
 }
 
@@ -282,6 +303,17 @@ describe.each(Object.entries(backends))('jobs %s', (_name, open) => {
     expect(counts.find((entry) => entry.class === 'low')).toMatchObject({ waiting: 2, active: 0, delayed: 0 })
     await using _workers = await working(async () => null)
     for (const id of ids) await done(id)
+  })
+
+  test('that end one process after another become dead letters, which can be redriven', async () => {
+    const submitted = await jobs.submit(verify())
+    await backend.killedAt(submitted.id, 4)
+    let runs = 0
+    await using _workers = await working(async () => (runs += 1))
+    expect(await done(submitted.id)).toMatchObject({ state: 'failed', error: 'INTERNAL_SERVER_ERROR' })
+    expect(runs).toBe(0)
+    await jobs.redrive(submitted.id)
+    await eventually(async () => expect(await jobs.get(submitted.id)).toMatchObject({ state: 'completed', result: 1 }))
   })
 
   test('are done again when the worker that had them is killed', async () => {

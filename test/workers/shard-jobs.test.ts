@@ -1,4 +1,5 @@
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import postgres from 'postgres'
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { composeShards } from '../../app/shards.ts'
 import { type CompanyId, parseCompanyId } from '../../core/ids.ts'
 import { silentLogger } from '../../core/log.ts'
@@ -125,4 +126,85 @@ test('a rebalance that is paused plans nothing, and its job ends when it goes on
   await admin.resumeAll()
   await eventually(async () => expect((await jobs.get(job.id))?.state).toBe('completed'))
   expect(await rebalancer.find(id)).toMatchObject({ state: 'done' })
+})
+
+test('a job goes on with a move that another process took up, and does not show it as waiting', async () => {
+  const taken = await planned('taken-up')
+  const held = Promise.withResolvers<void>()
+  const begun = Promise.withResolvers<void>()
+  // As the company mover does after a kill -9, until the job's own process is known to have ended.
+  const other = createMover({
+    store: world.store,
+    logger: silentLogger,
+    async onStep(step) {
+      if (step !== 'copied') return
+      begun.resolve()
+      await held.promise
+    },
+  })
+  const moving = other.run(taken.move)
+  await begun.promise
+  // Whoever works renews the lease; here it only waits.
+  const { catalog } = world.store
+  await catalog`update company_moves set leased_until = now() + interval '1 hour' where id = ${taken.move}`
+  const job = await submitted(taken)
+  const told: Job[] = []
+  await using _worker = await startWorker(
+    () => undefined,
+    (seen) => void (seen.id === job && told.push(seen)),
+  )
+  // It has looked at the move of the other more than once.
+  await eventually(() => expect(told.filter(({ state }) => state === 'active').length).toBeGreaterThan(2))
+  expect((await jobs.get(job))?.state).toBe('active')
+  held.resolve()
+  expect(await moving).toMatchObject({ state: 'flipped' })
+  await eventually(async () => expect((await jobs.get(job))?.state).toBe('completed'))
+  expect(told.map(({ state }) => state)).not.toContain('delayed')
+})
+
+test('a job goes on with a rebalance that another process works at, and takes it up when that one is gone', async () => {
+  const { admin, rebalancer } = shards()
+  const { id } = await admin.rebalance()
+  const { catalog } = world.store
+  await catalog`update rebalances set leased_until = now() + interval '1 hour' where id = ${id}`
+  const args = { name: 'rebalanceShards', companyId: null, arguments: { rebalance: id }, submittedBy: 'test' }
+  const job = (await jobs.submit(args)).id
+  const told: Job[] = []
+  await using _worker = await startWorker(
+    () => undefined,
+    (seen) => void (seen.id === job && told.push(seen)),
+  )
+  await eventually(() => expect(told.filter(({ state }) => state === 'active').length).toBeGreaterThan(2))
+  expect(await rebalancer.find(id)).toMatchObject({ state: 'running' })
+  await catalog`update rebalances set leased_until = now() where id = ${id}`
+  await eventually(async () => expect((await jobs.get(job))?.state).toBe('completed'))
+  expect(await rebalancer.find(id)).toMatchObject({ state: 'done' })
+  expect(told.map(({ state }) => state)).not.toContain('delayed')
+})
+
+test('a job ends with its move, however often its process was killed and whatever the move had failed with', async () => {
+  const killed = await plannedMove('killed-often')
+  const queue = postgres(connection.postgresUrl, { max: 1, fetch_types: false, onnotice() {} })
+  onTestFinished(() => queue.end())
+  await queue`update bullmq.job set stalled_count = 50 where id = ${killed.job}`
+  const { admin } = shards()
+  const mover = createMover({ store: world.store, logger: silentLogger, cleanupDelayMs: 0 })
+  let failures = 0
+  const failing = {
+    ...mover,
+    async run(id: number, signal?: AbortSignal) {
+      if (failures++ === 0) throw new Error('something that has no code')
+      return mover.run(id, signal)
+    },
+  }
+  await using worker = createProcessing({
+    connection,
+    processors: { moveCompany: createMoveJob({ mover: failing, admin }) },
+    logger: silentLogger,
+  })
+  await worker.start()
+  await eventually(async () => expect((await jobs.get(killed.job))?.state).toBe('completed'))
+  expect(failures).toBe(2)
+  expect((await jobs.get(killed.job))?.attempts).toBe(1)
+  expect(await admin.findMove(killed.move)).toMatchObject({ state: 'done' })
 })
