@@ -44,12 +44,16 @@ async function createCompany(product: Product, name: string): Promise<string> {
   return created.data?.createCompany.company.id ?? ''
 }
 
+/** As a client should: under its key an append may be sent again, where the answer says that this is of use. */
 async function append(product: Product, companyId: string, key: string): Promise<void> {
-  const { errors } = await product.graphql(
-    `mutation ($input: AppendRecordsInput!) { appendRecords(input: $input) { position } }`,
-    { input: { companyId, records: [{ kind: 'note.added', source: 'test', stream: 'notes', data: {}, key }] } },
-  )
-  if (errors !== undefined) throw new Error(errors[0]?.message)
+  for (;;) {
+    const { errors } = await product.graphql(
+      `mutation ($input: AppendRecordsInput!) { appendRecords(input: $input) { position } }`,
+      { input: { companyId, records: [{ kind: 'note.added', source: 'test', stream: 'notes', data: {}, key }] } },
+    )
+    if (errors === undefined) return
+    if (errors[0]?.extensions?.['retryable'] !== true) throw new Error(JSON.stringify(errors))
+  }
 }
 
 /** A command on the product's data directory: how it ended, and what it wrote. */
