@@ -16,8 +16,9 @@ import type { RequestMetrics } from './request-metrics.ts'
 import { createRequestScope, type RequestScope, withinScope } from './request-scope.ts'
 import type { CurrentSchema } from './schema.ts'
 import { afterOf, cursorReader, resumeAfter } from './subscriptions/cursor.ts'
-import { reopening } from './subscriptions/reopening.ts'
+import { iterated, lost, reopening } from './subscriptions/reopening.ts'
 import { createEventStream, type EventStream } from './subscriptions/event-stream.ts'
+import { createSharedStreams, type OwnStream } from './subscriptions/shared-streams.ts'
 
 /** One operation of a client that holds a connection (WebSocket, event stream). */
 export interface ConnectedRequest {
@@ -66,6 +67,7 @@ export function createOperations(deps: {
   metrics: RequestMetrics
 }): Operations {
   const { apollo, documents, errors, limits, metrics } = deps
+  const streams = createSharedStreams()
 
   function scopeOf({ requestId, principal, position, headers }: ConnectedRequest, limitMs?: number): RequestScope {
     return createRequestScope({
@@ -115,42 +117,55 @@ export function createOperations(deps: {
       resumeFrom === undefined
         ? { document: valid, variables: given }
         : resumeAfter(loaded.api, valid, operation, given, resumeFrom)
+    const cursor = cursorReader(valid, operation)
+    const cursorOf = (event: ExecutionResult): string | undefined => cursor(event.data)
+    const behind = (after: string): typeof resumed => resumeAfter(loaded.api, valid, operation, given, after)
+
+    function open(of: typeof resumed, { context }: RequestScope): ReturnType<typeof deps.gateway.subscribe> {
+      return deps.gateway.subscribe({
+        document: of.document,
+        ...(operation.name === undefined ? {} : { operationName: operation.name.value }),
+        variables: { ...of.variables },
+        context,
+      })
+    }
+
+    /** Others may go on with it when this subscriber has left: so its scope is its own. */
+    function own(source: AsyncIterable<ExecutionResult>, scope: RequestScope, after: string | undefined): OwnStream {
+      const events = reopening(source, { after, cursorOf, open: (from) => open(behind(from), scope) })
+      return { events: events[Symbol.asyncIterator](), close: () => scope[Symbol.dispose]() }
+    }
+
+    async function reopen(after: string): Promise<OwnStream> {
+      const scope = scopeOf(request)
+      // What cannot be opened just now is a stream that was lost at once.
+      return own(await open(behind(after), scope).then(iterated, lost), scope, after)
+    }
+
     const place = deps.subscriptions.enter(principalKey(principal))
     const scope = scopeOf(request)
     const leave = (): void => {
-      scope[Symbol.dispose]()
       place[Symbol.dispose]()
       request.onEnd?.()
     }
     try {
-      const open = (of: typeof resumed): ReturnType<typeof deps.gateway.subscribe> =>
-        deps.gateway.subscribe({
-          document: of.document,
-          ...(operation.name === undefined ? {} : { operationName: operation.name.value }),
-          variables: { ...of.variables },
-          context: scope.context,
-        })
-      const source = await open(resumed)
+      const source = await open(resumed, scope)
       if (!(Symbol.asyncIterator in source)) {
+        scope[Symbol.dispose]()
         leave()
         const result = format(withCodes(source), requestId)
         metrics.answered('subscription', result.errors?.[0]?.extensions?.['code'], performance.now())
         return { kind: 'single', result }
       }
-      const cursor = cursorReader(valid, operation)
-      const cursorOf = (event: ExecutionResult): string | undefined => cursor(event.data)
-      const events = reopening(source, {
-        after: resumeFrom ?? afterOf(valid, operation, given),
-        cursorOf,
-        open: (after) => open(resumeAfter(loaded.api, valid, operation, given, after)),
-      })
+      const first = own(source, scope, resumeFrom ?? afterOf(valid, operation, given))
       return {
         kind: 'stream',
-        events: createEventStream(events, leave),
+        events: createEventStream(streams.follow(first, { cursorOf, reopen }), leave),
         format: (event) => format(event, requestId),
         cursorOf,
       }
     } catch (error) {
+      scope[Symbol.dispose]()
       leave()
       throw error
     }

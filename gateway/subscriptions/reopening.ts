@@ -40,7 +40,7 @@ export function reopening(
   async function reopen(): Promise<void> {
     openedMs = performance.now()
     const opened = await deps.open(after ?? '')
-    source = (Symbol.asyncIterator in opened ? opened : only(opened))[Symbol.asyncIterator]()
+    source = iterated(opened)[Symbol.asyncIterator]()
     if (stop.signal.aborted) await source.return?.()
   }
 
@@ -75,6 +75,14 @@ export function reopening(
 }
 
 /** What refuses a stream is its last event. */
+export function iterated(opened: AsyncIterable<ExecutionResult> | ExecutionResult): AsyncIterable<ExecutionResult> {
+  return Symbol.asyncIterator in opened ? opened : only(opened)
+}
+
 async function* only(result: ExecutionResult): AsyncIterable<ExecutionResult> {
   yield result
+}
+
+export function lost(reason: unknown): AsyncIterable<ExecutionResult> {
+  return { [Symbol.asyncIterator]: () => ({ next: () => Promise.reject(reason) }) }
 }

@@ -213,11 +213,11 @@ export function createSocketServer(deps: {
     }
   }
 
-  wss.on('connection', (socket: WebSocket, request: IncomingMessage) => {
+  function accept(socket: WebSocket, request: IncomingMessage, below: Duplex): void {
     const connection: Connection = {
       socket,
       headers: request.headers,
-      outbox: createOutbox(socket),
+      outbox: createOutbox(socket, below),
       gone: new AbortController(),
       alive: true,
       streams: new Set(),
@@ -251,13 +251,13 @@ export function createSocketServer(deps: {
       connection.gone.abort(clientGone())
       void closed(code, reason.toString())
     })
-  })
+  }
 
   function upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     const [path] = (request.url ?? '').split('?')
     if (path !== graphqlPath) return refuse(socket, '404 Not Found')
     if (draining || open.size >= limits.connections) return refuse(socket, '503 Service Unavailable')
-    wss.handleUpgrade(request, socket, head, (webSocket) => wss.emit('connection', webSocket, request))
+    wss.handleUpgrade(request, socket, head, (webSocket) => accept(webSocket, request, socket))
   }
   server.on('upgrade', upgrade)
 
