@@ -49,7 +49,7 @@ export interface PlannableSupergraph {
  * Plans that the planner compares for one operation. Of Apollo's 10,000 a query of 1,400 characters takes 5 s, of these
  * 0.1 s; what is left out are the ways with the most jumps between subgraphs.
  */
-const maxEvaluatedPlans = 200
+export const maxEvaluatedPlans = 200
 
 /** What a supergraph may ask of whoever executes it: what Apollo's gateway takes, and arguments from a context. */
 const supportedFeatures = new Set([...DEFAULT_SUPPORTED_SUPERGRAPH_FEATURES, 'https://specs.apollo.dev/context/v0.1'])

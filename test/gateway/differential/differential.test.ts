@@ -7,6 +7,7 @@ import type { RequestContext } from '../../../core/request.ts'
 import type { SubgraphExecutor } from '../../../core/subgraph-executor.ts'
 import { createFederatedGateway } from '../../../gateway/executor/gateway.ts'
 import { anchorEmptiedFields } from '../../../gateway/planner/contradicting-conditions.ts'
+import { maxEvaluatedPlans } from '../../../gateway/planner/supergraph.ts'
 import { textSource } from '../../../gateway/planner/supergraph-source.ts'
 import { composeText, localSubgraphs, requestContext } from '../executor/network.ts'
 import { explainDifference } from './explain.ts'
@@ -94,7 +95,8 @@ async function plainGateway(
 ): Promise<{ ask(query: string, variables: Record<string, unknown>): Promise<ExecutionResult> } & AsyncDisposable> {
   const gateway = new ApolloGateway({
     supergraphSdl: sdl,
-    queryPlannerConfig: { reuseQueryFragments: false },
+    // Among plans of the same cost, which differ where faults strike, the same is found only among as many.
+    queryPlannerConfig: { reuseQueryFragments: false, debug: { maxEvaluatedPlans } },
     logger: silentApolloLogger,
     buildService: ({ name }) => ({
       async process({ request, context }) {
