@@ -42,7 +42,7 @@ export type RebalanceState = 'RUNNING' | 'DONE' | 'FAILED' | 'CANCELLED'
 export interface SubmitJobInput {
   name: string
   companyId: string
-  queue: QueueClass | null
+  queue?: QueueClass | null | undefined
   arguments?: unknown | null | undefined
 }
 
