@@ -8,7 +8,6 @@ import {
   TokenKind,
 } from 'graphql'
 import { AppError } from '../core/errors.ts'
-import { numberSurvives } from '../core/json/number.ts'
 import type { GatewayLimits } from './limits.ts'
 
 type DocumentLimits = Pick<
@@ -20,9 +19,8 @@ type DocumentLimits = Pick<
 const maxNesting = 200
 
 /**
- * What can be told before parsing: how many tokens, how deep, and whether every number in it survives being a double.
- * The latter since the planner turns literals into JavaScript numbers, and would round them without a word.
- * @throws AppError QUERY_TOO_LARGE or JSON_NUMBER_PRECISION; GraphQLError where it is not GraphQL
+ * What can be told before parsing: how many tokens, and how deep.
+ * @throws AppError QUERY_TOO_LARGE; GraphQLError where it is not GraphQL
  */
 export function checkTokens(text: string, limits: DocumentLimits): void {
   const lexer = new Lexer(new Source(text))
@@ -42,10 +40,6 @@ export function checkTokens(text: string, limits: DocumentLimits): void {
       case TokenKind.BRACKET_R:
       case TokenKind.PAREN_R:
         nesting -= 1
-        break
-      case TokenKind.INT:
-      case TokenKind.FLOAT:
-        checkNumber(token.value, token.line, token.column)
         break
       default:
     }
@@ -130,17 +124,6 @@ function measurer(
     return size
   }
   return of
-}
-
-function checkNumber(text: string, line: number, column: number): void {
-  if (numberSurvives(text)) return
-  throw new AppError(
-    'JSON_NUMBER_PRECISION',
-    `The number on line ${line} of the document would not survive: integers go to ±9007199254740991 and decimals to what a double holds; send it as a string.`,
-    {
-      details: { line, column },
-    },
-  )
 }
 
 function tooLarge(what: string, limit: number): AppError {

@@ -12,6 +12,7 @@ import {
 import { LRUCache } from 'lru-cache'
 import { AppError } from '../core/errors.ts'
 import { checkDocument, checkTokens } from './document-limits.ts'
+import { checkLiterals, loneSurrogateIn } from './document-literals.ts'
 import type { GatewayLimits } from './limits.ts'
 import { validationRules } from './validation-rules.ts'
 
@@ -20,7 +21,7 @@ import { validationRules } from './validation-rules.ts'
  * characters of their texts, refusals included: they are as often repeated as what is right.
  */
 export interface Documents {
-  /** Parsed and within the limits. @throws AppError QUERY_TOO_LARGE, JSON_NUMBER_PRECISION; GraphQLError for its syntax */
+  /** Parsed and within the limits. @throws AppError QUERY_TOO_LARGE, JSON_*; GraphQLError for its syntax */
   prepare(text: string): DocumentNode
   /** Prepared, and valid for this schema. @throws as `prepare`, and InvalidDocument */
   valid(text: string, schema: GraphQLSchema): DocumentNode
@@ -123,9 +124,11 @@ function read(text: string, limits: GatewayLimits): Known {
     checkTokens(text, limits)
     const document = parse(text)
     checkDocument(document, limits)
+    checkLiterals(document, limits)
     return { document }
   } catch (error) {
-    return { refusal: error instanceof GraphQLError ? withCode(error, 'GRAPHQL_PARSE_FAILED') : error }
+    if (!(error instanceof GraphQLError)) return { refusal: error }
+    return { refusal: loneSurrogateIn(text, error, limits) ?? withCode(error, 'GRAPHQL_PARSE_FAILED') }
   }
 }
 

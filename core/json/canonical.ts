@@ -1,6 +1,7 @@
 import { AppError, type ErrorCode } from '../errors.ts'
 import { numberPrecision } from './number.ts'
 import { formatPath } from './path.ts'
+import { jsonRefusal, tooDeep } from './refusals.ts'
 import { payloadLimits, type ScanLimits } from './scan.ts'
 
 export type JsonValue = null | boolean | number | string | readonly JsonValue[] | JsonObject
@@ -114,7 +115,7 @@ function write(value: unknown, rules: Rules, depth: number, steps: Steps): strin
     case 'object':
       if (value === null) return 'null'
       if (depth > rules.maxDepth) {
-        throw refusal('JSON_TOO_DEEP', `Objects and arrays are nested more than ${rules.maxDepth} deep`, steps)
+        throw tooDeep(rules.maxDepth, formatPath(steps))
       }
       return Array.isArray(value) ? writeArray(value, rules, depth, steps) : writeObject(value, rules, depth, steps)
     default:
@@ -152,9 +153,9 @@ const plainString = /^[ !#-[\]-\ud7ff]*$/
 
 function writeString(value: string, rules: Rules, steps: Steps): string {
   if (plainString.test(value)) return `"${value}"`
-  if (!value.isWellFormed()) throw refusal('JSON_LONE_SURROGATE', 'A string holds half of a surrogate pair', steps)
+  if (!value.isWellFormed()) throw jsonRefusal('JSON_LONE_SURROGATE', formatPath(steps))
   if (rules.payload && value.includes('\0')) {
-    throw refusal('JSON_NUL_CHARACTER', 'A string holds the character U+0000', steps)
+    throw jsonRefusal('JSON_NUL_CHARACTER', formatPath(steps))
   }
   return JSON.stringify(value)
 }

@@ -16,17 +16,6 @@ export function numberSurvives(text: string): boolean {
   return normalDecimal(text) === normalDecimal(String(value))
 }
 
-/**
- * The same rule for a number as written in a GraphQL document (IntValue or FloatValue).
- * @throws AppError JSON_SYNTAX, JSON_NUMBER_PRECISION
- */
-export function checkNumberLiteral(text: string, path = '$'): void {
-  if (!numberPattern.test(text)) {
-    throw new AppError('JSON_SYNTAX', `The value at ${path} is not a number.`, { details: { path } })
-  }
-  if (!numberSurvives(text)) throw numberPrecision(path)
-}
-
 export function numberPrecision(path: string, extra: Record<string, unknown> = {}): AppError {
   return new AppError(
     'JSON_NUMBER_PRECISION',

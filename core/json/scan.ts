@@ -3,6 +3,7 @@ import { AppError, type ErrorCode } from '../errors.ts'
 import { numberPrecision, numberSurvives } from './number.ts'
 import { parseNames } from './parse-names.ts'
 import { formatPath } from './path.ts'
+import { jsonRefusal, tooDeep } from './refusals.ts'
 
 export interface ScanLimits {
   /** Of the UTF-8 text. */
@@ -164,7 +165,7 @@ class Scanner {
   #open(index: number, at: number): void {
     const depth = this.#depth
     if (depth >= this.#maxDepth) {
-      throw this.#failure('JSON_TOO_DEEP', `Objects and arrays are nested more than ${this.#maxDepth} deep`, at)
+      throw tooDeep(this.#maxDepth, this.#path(), { offset: at })
     }
     this.#index[depth] = index
     this.#firstKey[depth] = this.#keyCount
@@ -278,12 +279,12 @@ class Scanner {
       return at + 2
     }
     const unit = this.#hex(at + 2)
-    if (unit === 0) throw this.#failure('JSON_NUL_CHARACTER', 'A string holds the character U+0000', at)
+    if (unit === 0) throw jsonRefusal('JSON_NUL_CHARACTER', this.#path(), { offset: at })
     if (unit < 0xd800 || unit > 0xdfff) return at + 6
     const paired = unit < 0xdc00 && this.#text[at + 6] === backslash && this.#text[at + 7] === 0x75
     const low = paired ? this.#hex(at + 8) : 0
     if (low < 0xdc00 || low > 0xdfff) {
-      throw this.#failure('JSON_LONE_SURROGATE', 'A string holds half of a surrogate pair', at)
+      throw jsonRefusal('JSON_LONE_SURROGATE', this.#path(), { offset: at })
     }
     return at + 12
   }
@@ -339,7 +340,7 @@ class Scanner {
   #duplicate(start: number, end: number): AppError {
     const steps = this.#steps()
     steps[steps.length - 1] = this.#decode(start, end)
-    return failure('JSON_DUPLICATE_KEY', 'An object has the same key twice', formatPath(steps), start - 1)
+    return jsonRefusal('JSON_DUPLICATE_KEY', formatPath(steps), { offset: start - 1 })
   }
 
   #syntax(at: number): AppError {

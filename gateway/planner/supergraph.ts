@@ -15,6 +15,7 @@ import { parse, type DocumentNode, type GraphQLSchema } from 'graphql'
 import { type PublicMarks, readPublicMarks } from '../public-fields.ts'
 import { separateChainedRequirements } from './chained-requirements.ts'
 import { namesOnTheWay } from './client-names.ts'
+import { collectVariablesOnce } from './collect-variables.ts'
 import { offerComposedDirectives } from './composed-directives.ts'
 import { separateConditionalRequirements } from './conditional-requirements.ts'
 import { keepEntityTypes, readInterfaceObjects } from './interface-objects.ts'
@@ -67,6 +68,7 @@ export function buildSupergraph(sdl: string): PlannableSupergraph {
   const withTypes = keepEntityTypes(interfaceObjects)
   const withoutConditions = separateConditionalRequirements(parsed)
   const planned = Supergraph.build(document, { supportedFeatures, validateSupergraph: false })
+  collectVariablesOnce()
   // Fetches carry their selections in full: fragments would collide when several fetches leave as one operation.
   const planner = new QueryPlanner(planned, { reuseQueryFragments: false, debug: { maxEvaluatedPlans } })
   return {
