@@ -163,7 +163,12 @@ function prefixed<T>(prefix: string, fn: () => T): T {
     return fn()
   } catch (error) {
     if (!isAppError(error) || typeof error.details['path'] !== 'string') throw error
-    const path = prefix + error.details['path'].slice(1)
-    throw new AppError(error.code, error.message, { cause: error, details: { ...error.details, path } })
+    const inner = error.details['path']
+    const path = prefix + inner.slice(1)
+    throw new AppError(
+      error.code,
+      error.message.replace(`at ${inner}`, () => `at ${path}`),
+      { cause: error, details: { ...error.details, path } },
+    )
   }
 }

@@ -2,7 +2,7 @@ import { AppError, isAppError } from '../../core/errors.ts'
 import type { CompanyId } from '../../core/ids.ts'
 import type { Logger } from '../../core/log.ts'
 import type { ShardSql, Store } from '../../store/store.ts'
-import { originOf } from '../entry.ts'
+import { originOf, zeroHash } from '../entry.ts'
 import { signCheckpoint } from '../proof/checkpoint.ts'
 import type { Keyring } from '../proof/keyring.ts'
 import { rootFromTiles } from '../tile-math.ts'
@@ -20,8 +20,9 @@ export interface StoredCheckpoint {
 export interface CheckpointSigner {
   /**
    * The checkpoint of the ledger as it is now, signed unless it was already; null while the ledger is empty.
-   * @throws AppError LEDGER_CORRUPT when the tree is smaller than, or another than, what was signed before: nothing is
-   * signed then, and the alarm is raised
+   * @throws AppError LEDGER_CORRUPT when the tree is smaller than, or another than, what was signed before, when the head is
+   * not the last record's leaf, or a record since then is not chained to the one before: nothing is signed then, and the
+   * alarm is raised
    */
   sign(companyId: CompanyId): Promise<StoredCheckpoint | null>
   /** Ledgers whose last signing was refused. */
@@ -45,14 +46,17 @@ export function createCheckpointSigner(deps: {
   const alarmed = new Map<CompanyId, AppError>()
 
   async function signOnce(sql: ShardSql, companyId: CompanyId): Promise<StoredCheckpoint | null | 'again'> {
-    const [ledger] = await sql<{ size: number; signed: number | null; note: string | null }[]>`
-      select h.size, c.size as signed, c.note from ledger_heads h
+    const [ledger] = await sql<{ size: number; linked: boolean; signed: number | null; note: string | null }[]>`
+      select h.size, h.size = 0 or not h.here or coalesce(r.leaf = h.leaf, false) as linked, c.size as signed, c.note
+      from ledger_heads h
+      left join ledger_records r on r.company_id = h.company_id and r.position = h.size - 1
       left join lateral (
         select size, note from ledger_checkpoints where company_id = h.company_id order by size desc limit 1
       ) c on true
       where h.company_id = ${companyId}`
     if (ledger === undefined) return null
     const { size } = ledger
+    if (!ledger.linked) throw refusal(companyId, 'has a head that is not the leaf of its last record')
     const origin = originOf(store.deployment, companyId)
     // After a change of keys the same tree is signed once more, so that exports can name the new key.
     if (ledger.note !== null && ledger.signed === size && keyring.isCurrent(origin, ledger.note)) {
@@ -61,6 +65,10 @@ export function createCheckpointSigner(deps: {
 
     const last = await Promise.all(states.map((state) => state.last(origin)))
     if (size === 0 && last.every((tree) => tree === null)) return null
+    const signedSize = Math.max(0, ...last.map((tree) => tree?.size ?? 0))
+    const unlinked = await firstUnlinked(sql, companyId, signedSize, size)
+    if (unlinked !== undefined)
+      throw refusal(companyId, `has a record that does not follow the one before: ${unlinked}`)
     await storeTiles(sql, companyId, size)
     const read = tileReader(sql, companyId)
     const root = Buffer.from(await rootFromTiles(size, read))
@@ -107,6 +115,29 @@ export function createCheckpointSigner(deps: {
     },
     refused: () => [...alarmed.keys()],
   }
+}
+
+/**
+ * The first record since the last signed tree that does not name the leaf before it, or whose predecessor is missing: whoever
+ * changes a head has the next append chained onto what they wrote. A company that moves is left to where it goes. Index: the primary key, over the new records alone.
+ */
+async function firstUnlinked(
+  sql: ShardSql,
+  companyId: CompanyId,
+  from: number,
+  size: number,
+): Promise<number | undefined> {
+  const [row] = await sql<{ position: number }[]>`
+    select position from (
+      select position, previous_leaf, lag(leaf) over (order by position) as leaf_before from ledger_records
+      where company_id = ${companyId} and position >= ${from - 1} and position < ${size}
+    ) r
+    where position >= ${from}
+      and exists (select from ledger_heads where company_id = ${companyId} and here)
+      and previous_leaf is distinct from
+      case when position = 0 then ${zeroHash}::bytea else leaf_before end
+    order by position limit 1`
+  return row?.position
 }
 
 function refusal(companyId: CompanyId, what: string): AppError {

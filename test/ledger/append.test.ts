@@ -257,6 +257,12 @@ describe('refuses', () => {
     })
   })
 
+  test('a payload, with the whole path in the words too', async () => {
+    const companyId = await world.company()
+    const records = [record(), record({ data: { deep: ['\0'] } })]
+    await expect(world.ledger.append(companyId, { records })).rejects.toThrow('(at $.records[1].data.deep[0])')
+  })
+
   test('an append to a ledger that does not exist, without making one', async () => {
     const companyId = 'nobody' as Awaited<ReturnType<World['company']>>
     await expect(world.ledger.append(companyId, { records: [record()] })).rejects.toMatchObject({ code: 'NOT_FOUND' })

@@ -212,6 +212,64 @@ describe('a tree that was put back or forked is not signed', () => {
   })
 })
 
+describe('a chain that was tampered with since the last signing is not signed', () => {
+  const forged = Buffer.alloc(32, 7)
+  const forgeHead = (companyId: CompanyId) =>
+    world.sql(companyId, (sql) => sql`update ledger_heads set leaf = ${forged} where company_id = ${companyId}`)
+  const damage: [string, string, (companyId: CompanyId) => Promise<unknown>][] = [
+    ['a head that is not the last leaf', 'has a head that is not the leaf of its last record', forgeHead],
+    [
+      'a record appended to such a head',
+      'has a record that does not follow the one before: 5',
+      async (companyId) => {
+        await forgeHead(companyId)
+        await grow(companyId, 3)
+      },
+    ],
+    [
+      'a record that is gone',
+      'has a record that does not follow the one before: 7',
+      async (companyId) => {
+        await grow(companyId, 4)
+        await world.sql(
+          companyId,
+          (sql) => sql`delete from ledger_records where company_id = ${companyId} and position = 6`,
+        )
+      },
+    ],
+  ]
+  test.each(damage)('%s', async (_, what, harm) => {
+    const companyId = await world.company()
+    await grow(companyId, 4)
+    const before = await signer.sign(companyId)
+    await harm(companyId)
+    await expect(signer.sign(companyId)).rejects.toMatchObject({
+      code: 'LEDGER_CORRUPT',
+      message: `No checkpoint is signed: the ledger ${what}.`,
+    })
+    expect(signer.refused()).toContain(companyId)
+    const [newest] = await world.sql(companyId, (sql) => readCheckpoints(sql, [{ companyId, atLeast: null }]))
+    expect(newest?.note).toBe(before?.note)
+  })
+
+  test('nor is its first checkpoint, and a head that was put right is signed again', async () => {
+    const companyId = await world.company()
+    await grow(companyId, 2)
+    const [head] = await world.sql(
+      companyId,
+      (sql) => sql<{ leaf: Buffer }[]>`select leaf from ledger_heads where company_id = ${companyId}`,
+    )
+    await forgeHead(companyId)
+    await expect(signer.sign(companyId)).rejects.toMatchObject({ code: 'LEDGER_CORRUPT' })
+    await world.sql(
+      companyId,
+      (sql) => sql`update ledger_heads set leaf = ${head!.leaf} where company_id = ${companyId}`,
+    )
+    expect((await signer.sign(companyId))?.size).toBe(3)
+    expect(signer.refused()).not.toContain(companyId)
+  })
+})
+
 test('what the file remembers survives a restart and a torn last line', async () => {
   const directory = mkdtempSync(join(tmpdir(), 'ledgerway-state-'))
   const path = join(directory, 'signed')
