@@ -16,7 +16,7 @@ export interface JobRun {
   readonly attempt: number
   /** Whether a failure now is the last one. */
   readonly lastAttempt: boolean
-  /** 0 to 1; told live, never stored for good. */
+  /** 0 to 1; told live, never stored for good. What is less than was told already, as of work begun anew, is passed over. */
   progress(fraction: number): Promise<void>
   /** Ends when the server stops or another worker has the job: then give up at once. */
   readonly signal: AbortSignal
@@ -101,6 +101,7 @@ export function createProcessing(deps: {
     }
     const attempt = job.attemptsMade + 1
     let toldAt = 0
+    let furthest = typeof job.progress === 'number' ? job.progress : 0
     changed(job, queue, 'active')
     try {
       return await process({
@@ -112,10 +113,11 @@ export function createProcessing(deps: {
         signal: signal === undefined ? stop.signal : AbortSignal.any([signal, stop.signal]),
         async progress(fraction) {
           const now = Date.now()
-          if (now - toldAt < progressEveryMs && fraction < 1) return
+          if (fraction < furthest || (now - toldAt < progressEveryMs && fraction < 1)) return
           toldAt = now
           // Told live and not kept: a queue that cannot be reached for a moment must not cost a try.
-          await job.updateProgress(Math.min(Math.max(fraction, 0), 1)).catch(() => undefined)
+          furthest = Math.min(fraction, 1)
+          await job.updateProgress(furthest).catch(() => undefined)
           changed(job, queue, 'active')
         },
         postpone(ms) {
