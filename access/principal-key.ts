@@ -12,6 +12,12 @@ export function publicPrincipalKey(privateKey: string): string {
   return readPublicKey(privateKey).export({ format: 'der', type: 'spki' }).toString('base64')
 }
 
+/** Keys that are separated by commas, which neither PEM nor base64 has. While one is being replaced, there are two. */
+export function splitPrincipalKeys(text: string): [first: string, ...others: string[]] {
+  const [first = '', ...others] = text.split(',').map((key) => key.trim())
+  return [first, ...others.filter((key) => key !== '')]
+}
+
 /** @throws AppError CONFIG_INVALID, which shows nothing of the text */
 export function readPrivateKey(text: string): KeyObject {
   return ed25519(() =>

@@ -1,5 +1,5 @@
 import { createKeyRing, ensureAdminKey } from '../access/keys.ts'
-import { newPrincipalKey } from '../access/principal-key.ts'
+import { newPrincipalKey, splitPrincipalKeys } from '../access/principal-key.ts'
 import { createPrincipalSigner, createPrincipalVerifier } from '../access/propagation.ts'
 import { createMemoryRateLimiter } from '../access/rate-limits-in-memory.ts'
 import { createRedisRateLimiter } from '../access/rate-limits-in-redis.ts'
@@ -288,13 +288,15 @@ async function build(deps: ComposeDeps, stack: AsyncDisposableStack): Promise<Om
     readyChecks.push(() => workersReadiness(jobs))
   }
 
-  const principalKey = (): Promise<string> =>
-    storedSecret('principal-signing', config.keys.principalSigning, keysDirectory(config), newPrincipalKey)
+  const principalKeys = async (): Promise<ReturnType<typeof splitPrincipalKeys>> =>
+    splitPrincipalKeys(
+      await storedSecret('principal-signing', config.keys.principalSigning, keysDirectory(config), newPrincipalKey),
+    )
   signal.throwIfAborted()
   const urls: string[] = []
   if (config.roles.has('gateway')) {
     const ours = config.supergraph === undefined
-    const principals = createPrincipalSigner({ privateKey: await principalKey() })
+    const principals = createPrincipalSigner({ privateKey: (await principalKeys())[0] })
     const federation = use(
       composeFederation({
         config,
@@ -336,7 +338,7 @@ async function build(deps: ComposeDeps, stack: AsyncDisposableStack): Promise<Om
     const { created } = await ensureAdminKey({ catalog: store.catalog, logger })
     if (created !== undefined) out.write(`administrator's API key, shown only now: ${created}\n`)
   } else if (hosts.length > 0) {
-    const verifier = createPrincipalVerifier({ keys: [await principalKey()] })
+    const verifier = createPrincipalVerifier({ keys: await principalKeys() })
     for (const [index, host] of hosts.entries()) {
       const port = config.port === 0 ? 0 : config.port + index
       const ready = (): Promise<boolean> => shardsAnswer(store)

@@ -1,8 +1,8 @@
-import { setTimeout } from 'node:timers/promises'
 import type { Logger } from '../core/log.ts'
 import type { Service } from '../core/service.ts'
 import type { Mover } from '../store/move/mover.ts'
 import type { Rebalancer } from '../store/move/rebalance.ts'
+import { createRepeating } from './repeating.ts'
 
 const pauseMs = 1_000
 
@@ -12,32 +12,16 @@ const pauseMs = 1_000
  */
 export function createCompanyMover(deps: { mover: Mover; rebalancer: Rebalancer; logger: Logger }): Service {
   const { mover, rebalancer, logger } = deps
-  const stop = new AbortController()
-  let running: Promise<void> = Promise.resolve()
-
-  async function loop(): Promise<void> {
-    let failures = 0
-    while (!stop.signal.aborted) {
-      try {
-        await mover.runIdle(stop.signal)
-        await rebalancer.runIdle(stop.signal)
-        failures = 0
-      } catch (error) {
-        failures += 1
-        // The first, the second, the fourth …: an outage is a few lines, however long.
-        if ((failures & (failures - 1)) === 0) logger.warn({ failures, error }, 'moves have to wait')
-      }
-      await setTimeout(pauseMs, undefined, { signal: stop.signal, ref: false }).catch(() => {})
+  let failures = 0
+  return createRepeating(async (signal) => {
+    try {
+      await mover.runIdle(signal)
+      await rebalancer.runIdle(signal)
+      failures = 0
+    } catch (error) {
+      failures += 1
+      // The first, the second, the fourth …: an outage is a few lines, however long.
+      if ((failures & (failures - 1)) === 0) logger.warn({ failures, error }, 'moves have to wait')
     }
-  }
-
-  return {
-    async start() {
-      running = loop()
-    },
-    async [Symbol.asyncDispose]() {
-      stop.abort()
-      await running
-    },
-  }
+  }, pauseMs)
 }

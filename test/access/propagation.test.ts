@@ -1,7 +1,7 @@
 import { generateKeyPairSync } from 'node:crypto'
 import { SignJWT } from 'jose'
 import { expect, test } from 'vitest'
-import { newPrincipalKey, publicPrincipalKey } from '../../access/principal-key.ts'
+import { newPrincipalKey, publicPrincipalKey, splitPrincipalKeys } from '../../access/principal-key.ts'
 import { createPrincipalSigner, createPrincipalVerifier } from '../../access/propagation.ts'
 import { parseCompanyId } from '../../core/ids.ts'
 import { anonymous, type Principal } from '../../core/request.ts'
@@ -36,7 +36,11 @@ test('a signature is used again within its lifetime, and expires after it', asyn
 test('while keys rotate, both are accepted, and afterwards only the new one', async () => {
   const next = newPrincipalKey()
   const token = await createPrincipalSigner({ privateKey }).sign(acme)
-  expect(await createPrincipalVerifier({ keys: [next, privateKey] }).verify(token)).toEqual(acme)
+  expect(
+    await createPrincipalVerifier({ keys: splitPrincipalKeys(`${next}, ${publicPrincipalKey(privateKey)}`) }).verify(
+      token,
+    ),
+  ).toEqual(acme)
   await expect(createPrincipalVerifier({ keys: [next] }).verify(token)).rejects.toEqual(unauthenticated)
 })
 

@@ -38,8 +38,10 @@ test('every file of the repository that the documents name exists', () => {
   const missing = allPages().flatMap(({ path, text }) =>
     inlineCode(text).flatMap((code) => {
       const name = /^[\w.*{},/…-]+$/.test(code) ? code.replaceAll('…', '*') : ''
-      const ours = name.includes('/') && folders.has(name.split('/')[0] ?? '')
-      return !ours || globSync(name, { cwd: root }).length > 0 ? [] : [`${path}: ${code}`]
+      const [folder = '', ...rest] = name.split('/')
+      const ours = rest.length > 0 && (folders.has(folder) || /\.(?:ts|sql|sh|graphql)$/.test(name))
+      const found = [root, join(root, dirname(path))].some((cwd) => globSync(name, { cwd }).length > 0)
+      return !ours || found ? [] : [`${path}: ${code}`]
     }),
   )
   expect(missing).toEqual([])
