@@ -2,6 +2,7 @@ import { decodePosition, encodePosition, mergePositions, noPosition, type Positi
 import type { Principal, RequestContext } from '../core/request.ts'
 import { createLoaderRegistry, type LoaderRegistry } from '../loaders/registry.ts'
 import type { Store, StoreScope } from '../store/store.ts'
+import { createListBudget, type ListBudget } from './list-budget.ts'
 
 /** What the resolvers of one subgraph share during one client operation. */
 export interface SubgraphContext {
@@ -11,6 +12,7 @@ export interface SubgraphContext {
   readonly loaders: LoaderRegistry
   /** Who, for the ledger. */
   readonly actor: string
+  readonly lists: ListBudget
   /** After every write: later reads of this operation see it, its answer names it, and nothing loaded before is used. */
   wrote(position: PositionToken): string
 }
@@ -41,6 +43,7 @@ export function createSubgraphContext(
     scope,
     loaders,
     actor: actorOf(request.principal),
+    lists: createListBudget(),
     wrote(position) {
       const token = encodePosition(position)
       request.written.push(token)

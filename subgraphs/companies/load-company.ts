@@ -15,12 +15,12 @@ import { relationshipPage } from './relationship-loaders.ts'
  */
 export async function loadCompany(
   id: CompanyId,
-  { principal, loaders }: SubgraphContext,
+  { principal, loaders, lists }: SubgraphContext,
   info: GraphQLResolveInfo,
 ): Promise<Company | null> {
   const companies = loaders.get(companyById)
   const listing = can(principal, 'relationship.read', id) ? listingAhead(info) : null
-  if (listing === null) return companies.load(id)
+  if (listing === null || !lists.readAhead(listing.first)) return companies.load(id)
   try {
     const { company } = await loaders.member(relationshipPage, listing).load(id)
     companies.prime(id, company)

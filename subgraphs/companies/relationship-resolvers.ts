@@ -107,9 +107,11 @@ export function createRelationshipResolvers(deps: {
     >,
 
     company: {
-      relationships: async ({ id }, args, { principal, loaders }) => {
+      relationships: async ({ id }, args, { principal, loaders, lists }) => {
         authorize(principal, 'relationship.read', id)
-        const { page } = await loaders.member(relationshipPage, parseListing(args)).load(id)
+        const listing = parseListing(args)
+        lists.reserve(listing.first)
+        const { page } = await loaders.member(relationshipPage, listing).load(id)
         for (const { node } of page.edges) loaders.get(edgeOf).prime(node, node)
         return connectionOf(page, args.after != null)
       },
@@ -117,22 +119,27 @@ export function createRelationshipResolvers(deps: {
         authorize(principal, 'network.read')
         return loaders.get(relationshipStats).load(id)
       },
-      mutualPartners: async ({ id }, args, { principal, loaders }) => {
+      mutualPartners: async ({ id }, args, { principal, loaders, lists }) => {
         authorize(principal, 'network.read')
         const first = pageSize(args.first)
         const other = parseCompanyId(args.with)
+        lists.reserve(first)
         const partners = loaders.get(partnersOf)
         const [own, theirs] = await Promise.all([partners.load(id), partners.load(other)])
         const mutual = [...own.intersection(theirs)].sort()
         return { total: mutual.length, ids: mutual.slice(0, first) }
       },
-      network: ({ id }, args, { principal, loaders }) => {
+      network: ({ id }, args, { principal, loaders, lists }) => {
         authorize(principal, 'network.read')
-        return loaders.member(neighbourhood, parseNeighbourhoodSize(args)).load(id)
+        const size = parseNeighbourhoodSize(args)
+        lists.reserve(size.limit)
+        return loaders.member(neighbourhood, size).load(id)
       },
-      users: ({ id }, _args, { principal, loaders }) => {
+      users: async ({ id }, _args, { principal, loaders, lists }) => {
         authorize(principal, 'user.read', id)
-        return loaders.get(usersOf).load(id)
+        const users = await loaders.get(usersOf).load(id)
+        lists.reserve(users.length)
+        return users
       },
     } satisfies Partial<CompaniesResolvers['Company']>,
 

@@ -44,9 +44,11 @@ export function createCompaniesResolvers(deps: {
         if (scheme.length > maxIdentifierLength || value.length > maxIdentifierLength) return null
         return loaders.get(companyByIdentifier).load({ scheme, value })
       },
-      companies: async (_, { first, ...rest }, { principal, request, scope, loaders }) => {
+      companies: async (_, { first: given, ...rest }, { principal, request, scope, loaders, lists }) => {
         authorize(principal, 'company.read')
-        const page = await listCompanies(store, { ...rest, first: pageSize(first) }, scope)
+        const first = pageSize(given)
+        lists.reserve(first)
+        const page = await listCompanies(store, { ...rest, first }, scope)
         for (const shard of page.missing) request.missingShards.add(shard)
         for (const { node } of page.edges) loaders.get(companyById).prime(node.id, node)
         return connectionOf(page, rest.after != null)

@@ -109,8 +109,9 @@ export function createProvingResolvers({
           .map(({ vkey, state }) => ({ vkey, state: state.toUpperCase() as VkeyState })),
     },
     LedgerMoment: {
-      state: async (moment, { first, after }, { loaders }) => {
+      state: async (moment, { first, after }, { loaders, lists }) => {
         const page = { first: pageSize(first, { most: maxStatePage }), after: after ?? null }
+        lists.reserve(page.first)
         return (await loaders.member(ledgerState, page).load(moment)) ?? { records: [], hasMore: false }
       },
       missing: (moment, { required }, { loaders }) => loaders.member(ledgerMissing, required).load(moment),

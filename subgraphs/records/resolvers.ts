@@ -127,8 +127,10 @@ export function createRecordsResolvers(deps: {
       size: async ({ companyId }, _, { loaders }) => (await loaders.get(ledgerHead).load(companyId))?.size ?? 0,
       head: async ({ companyId }, _, { loaders }) =>
         (await loaders.get(ledgerHead).load(companyId))?.leaf?.toString('base64') ?? null,
-      records: async ({ companyId }, args, { loaders }) => {
-        const page = await loaders.member(recordPage, pageArguments(companyId, args)).load(companyId)
+      records: async ({ companyId }, args, { loaders, lists }) => {
+        const asked = pageArguments(companyId, args)
+        lists.reserve(asked.last ?? asked.first ?? 0)
+        const page = await loaders.member(recordPage, asked).load(companyId)
         const edges = (page?.records ?? []).map((record) => ({
           cursor: encodeCursor(companyId, record.position),
           node: record,

@@ -256,6 +256,21 @@ test('a neighbourhood says that there is more wherever its limit ends', async ()
   expect(await truncated(`limit: ${1 + partnerCount}, depth: 3`)).toBe(false)
 })
 
+test('lists in lists in lists are refused where they become too many, and the rest is answered', async () => {
+  const inner = 'relationships(first: 100) { nodes { buyer { id } } }'
+  const middle = `relationships(first: 100) { nodes { buyer { ${inner} } } }`
+  const few = await world.inProcess('companies', `{ company(id: "${hub}") { ${middle} } }`)
+  expect(few.codes).toEqual([])
+  const many = await world.inProcess(
+    'companies',
+    `{ company(id: "${hub}") { relationships(first: 100) { nodes { buyer { name ${middle} } } } } }`,
+  )
+  expect(new Set(many.codes)).toEqual(new Set(['LIST_TOO_LONG']))
+  expect(many.paths.every((path) => (path as string[]).at(-1) === 'relationships')).toBe(true)
+  expect(JSON.stringify(many.data)).toContain('"relationships":null')
+  expect(JSON.stringify(many.data)).toContain('"relationships":{"nodes":[{"buyer":{"id"')
+})
+
 test('neighbourhoods fail alone where a shard of theirs is down', async () => {
   const isUp = (id: CompanyId) => world.store.shardOf(id) !== world.store.shardOf(hub)
   const alone = Array.from({ length: 10 }, (_, i) => parseCompanyId(`listed-1${i}`)).find(isUp)
