@@ -34,7 +34,7 @@ test(
     const env = {
       SHARDS: postgres.shards.map(({ name, primaryUrl }) => `${name}=${primaryUrl}`).join(','),
       CATALOG_URL: postgres.catalogUrl,
-      REDIS_URL: redis.kind === 'redis' ? redis.url : 'none',
+      ...(redis.kind === 'redis' ? { REDIS_URL: redis.url } : { REDIS_URL: 'none', JOBS_URL: postgres.jobsUrl }),
       WRAPPING_KEY: Buffer.alloc(32, 1).toString('base64'),
       POOL_MAX: '10',
     }
