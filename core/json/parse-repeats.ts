@@ -117,6 +117,9 @@ const closeObject = 0x7d
 /** As much of an object's text as tells most objects at one place apart: its type and its key. */
 const keyCharacters = 64
 
+/** What V8 takes shorter strings out of a text as is a string of its own. */
+const sliceMin = 13
+
 interface Known {
   readonly text: string
   readonly value: unknown
@@ -210,6 +213,7 @@ class Reader {
     while (isEscaped(text, end)) end = text.indexOf('"', end + 1)
     if (end < 0) throw otherwise
     this.#at = end + 1
+    if (end - start < sliceMin && isPlain(text, start + 1, end)) return text.slice(start + 1, end)
     // A slice of the text would keep all of it, and is written as JSON more slowly. This also looks at what is inside.
     return JSON.parse(text.slice(start, end + 1)) as string
   }
@@ -258,6 +262,15 @@ function isOfNumber(code: number): boolean {
   return (
     (code >= digit0 && code <= digit9) || code === minus || code === 0x2b || code === 0x2e || (code | 0x20) === 0x65
   )
+}
+
+/** Whether all is of the characters that stand for themselves in a JSON string. */
+function isPlain(text: string, start: number, end: number): boolean {
+  for (let at = start; at < end; at++) {
+    const code = text.charCodeAt(at)
+    if (code < 0x20 || code === backslash) return false
+  }
+  return true
 }
 
 function isEscaped(text: string, at: number): boolean {
