@@ -76,6 +76,9 @@ export function compileOperation(
   const node = queryPlan.node?.kind === 'Subscription' ? queryPlan.node.rest : queryPlan.node
   const { root, fetches } = compilePlan(node, supergraph)
   const conditionNames = conditionVariables(document)
+  const repeating = new Set(
+    fetches.filter(({ unites }) => unites).map(({ path }) => path.filter((step) => step !== '@').join('.')),
+  )
   const projections = new Map<string, Projection>()
 
   function projectionFor(conditions: Readonly<Record<string, unknown>>): Projection {
@@ -90,6 +93,7 @@ export function compileOperation(
       introspect: introspected,
       clientName: names.restore,
       itemsMax,
+      repeating,
     })
     if (projections.size >= variantsMax) projections.clear()
     projections.set(key, projection)

@@ -30,6 +30,7 @@ import {
 } from 'graphql'
 import { createFieldCollector, type CollectedFields, type KnownType } from './collect-fields.ts'
 import { isInheritedName, type JsonObject } from './json.ts'
+import { Projected } from './projected.ts'
 import { createWriter, type Project, tooLarge, type Write, type WrittenField } from './slices.ts'
 
 export interface Projection {
@@ -51,10 +52,15 @@ export interface ProjectionInput {
   readonly clientName: (name: string) => string
   /** List items, of all lists together, that are projected in one go. */
   readonly itemsMax: number
+  /** The places (names joined by dots, lists not told from single objects) where one object may stand many times. */
+  readonly repeating: ReadonlySet<string>
 }
 
 class Anomaly extends Error {}
 const anomaly = new Anomaly('the data is not as the schema says')
+
+/** Of what is written in slices: the places of its parts are not followed. */
+const nowhere = '.'
 
 function bad(): never {
   throw anomaly
@@ -74,11 +80,13 @@ export function compileProjection(input: ProjectionInput): Projection {
   let writeRoot: Write | undefined
   /** What is left of `itemsMax` in the piece of work under way. */
   let itemsLeft = 0
+  /** In the piece of work under way. */
+  const projected = new Map<Project, Projected>()
 
   return {
     project(data) {
       try {
-        projectRoot ??= generate(root, collectFields(root, rootSets))
+        projectRoot ??= generate(root, collectFields(root, rootSets), '')
         return inOneGo(projectRoot, data) as JsonObject
       } catch (error) {
         if (error === tooLarge) return 'too large'
@@ -87,18 +95,27 @@ export function compileProjection(input: ProjectionInput): Projection {
       }
     },
     slices(data) {
-      writeRoot ??= createWriter({ inOneGo, list: listProjector, fields: writtenFields, runtimeType })(root, rootSets)
+      writeRoot ??= createWriter({
+        inOneGo,
+        list: (type, sets) => listProjector(type, sets, nowhere),
+        fields: writtenFields,
+        runtimeType,
+      })(root, rootSets)
       return writeRoot(data)
     },
   }
 
   function inOneGo(project: Project, value: unknown): unknown {
     itemsLeft = itemsMax
-    return project(value)
+    try {
+      return project(value)
+    } finally {
+      projected.clear()
+    }
   }
 
   /** A function that builds the answer's object for data of this very type. */
-  function generate(type: KnownType, collected: CollectedFields): Project {
+  function generate(type: KnownType, collected: CollectedFields, place: string): Project {
     const constants: unknown[] = []
     const lines: string[] = []
     for (const [name, nodes] of collected) {
@@ -106,7 +123,7 @@ export function compileProjection(input: ProjectionInput): Projection {
       const clientName = input.clientName(name)
       if (node === undefined || isInheritedName(name) || isInheritedName(clientName)) throw anomaly
       const bind = (value: unknown): string => `c[${constants.push(value) - 1}]`
-      lines.push(`${clientName}: ${fieldCode(type, name, node, nodes, bind)}`)
+      lines.push(`${clientName}: ${fieldCode(type, name, node, nodes, bind, place)}`)
     }
     // oxlint-disable-next-line typescript/no-implied-eval -- see the top of this file
     const build = new Function('c', 'bad', `return (d) => ({ ${lines.join(', ')} })`) as (
@@ -121,7 +138,7 @@ export function compileProjection(input: ProjectionInput): Projection {
     return Array.from(collectFields(type, sets), ([name, nodes]) => ({
       name,
       clientName: input.clientName(name),
-      project: generate(type, new Map([[name, nodes]])),
+      project: generate(type, new Map([[name, nodes]]), nowhere),
       type: type.getFields()[nodes[0]?.name.value ?? '']?.type,
       sets: nodes.flatMap(({ selectionSet }) => selectionSet ?? []),
     }))
@@ -133,6 +150,7 @@ export function compileProjection(input: ProjectionInput): Projection {
     node: FieldNode,
     nodes: readonly FieldNode[],
     bind: (value: unknown) => string,
+    place: string,
   ): string {
     const fieldName = node.name.value
     if (fieldName === '__typename') return JSON.stringify(type.name)
@@ -151,6 +169,7 @@ export function compileProjection(input: ProjectionInput): Projection {
             projectorOf(
               inner,
               nodes.flatMap(({ selectionSet }) => selectionSet ?? []),
+              place === '' ? name : `${place}.${name}`,
             ),
           )}(${value})`
         : leafCode(inner, value, bind)
@@ -159,14 +178,34 @@ export function compileProjection(input: ProjectionInput): Projection {
   }
 
   /** For values that are there; what may be null is the field's or the list's to say. */
-  function projectorOf(type: GraphQLOutputType, sets: readonly SelectionSetNode[]): Project {
-    if (isListType(type)) return listProjector(type.ofType, sets)
-    if (isNonNullType(type)) return projectorOf(type.ofType, sets)
-    return isCompositeType(type) ? objectProjector(type, sets) : leafProjector(type)
+  function projectorOf(type: GraphQLOutputType, sets: readonly SelectionSetNode[], place: string): Project {
+    if (isListType(type)) return listProjector(type.ofType, sets, place)
+    if (isNonNullType(type)) return projectorOf(type.ofType, sets, place)
+    if (!isCompositeType(type)) return leafProjector(type)
+    const project = objectProjector(type, sets, place)
+    return input.repeating.has(place) ? onceEach(project) : project
   }
 
-  function listProjector(itemType: GraphQLOutputType, sets: readonly SelectionSetNode[]): Project {
-    const project = projectorOf(itemType, sets)
+  /** Makes one object of what is one object in the data. */
+  function onceEach(project: Project): Project {
+    return (value) => {
+      let before = projected.get(project)
+      if (before === undefined) projected.set(project, (before = new Projected()))
+      const known = before.get(value)
+      if (known !== undefined) {
+        itemsLeft -= known.items
+        if (itemsLeft < 0) throw tooLarge
+        return known.made
+      }
+      const left = itemsLeft
+      const made = project(value)
+      before.set(value, made, left - itemsLeft)
+      return made
+    }
+  }
+
+  function listProjector(itemType: GraphQLOutputType, sets: readonly SelectionSetNode[], place: string): Project {
+    const project = projectorOf(itemType, sets, place)
     const nullable = !isNonNullType(itemType)
     return (value) => {
       if (!Array.isArray(value)) return bad()
@@ -182,7 +221,7 @@ export function compileProjection(input: ProjectionInput): Projection {
     }
   }
 
-  function objectProjector(declared: GraphQLCompositeType, sets: readonly SelectionSetNode[]): Project {
+  function objectProjector(declared: GraphQLCompositeType, sets: readonly SelectionSetNode[], place: string): Project {
     const byType = new Map<unknown, Project>()
     let lastName: unknown
     let last: Project | undefined
@@ -190,7 +229,7 @@ export function compileProjection(input: ProjectionInput): Projection {
       if (typeof value !== 'object' || Array.isArray(value)) return bad()
       const typename = (value as JsonObject).__typename
       if (last === undefined || typename !== lastName) {
-        last = byType.get(typename) ?? generateFor(declared, typename, sets)
+        last = byType.get(typename) ?? generateFor(declared, typename, sets, place)
         lastName = typename
         byType.set(typename, last)
       }
@@ -198,9 +237,14 @@ export function compileProjection(input: ProjectionInput): Projection {
     }
   }
 
-  function generateFor(declared: GraphQLCompositeType, typename: unknown, sets: readonly SelectionSetNode[]): Project {
+  function generateFor(
+    declared: GraphQLCompositeType,
+    typename: unknown,
+    sets: readonly SelectionSetNode[],
+    place: string,
+  ): Project {
     const type = runtimeType(declared, typename)
-    return generate(type, collectFields(type, sets))
+    return generate(type, collectFields(type, sets), place)
   }
 
   function runtimeType(declared: GraphQLCompositeType, typename: unknown): KnownType {

@@ -1,5 +1,7 @@
+import { parse } from 'graphql'
 import { expect, test } from 'vitest'
-import { testGateway, type Subgraphs } from './network.ts'
+import { SlicedData } from '../../../gateway/executor/answer.ts'
+import { requestContext, testGateway, type Subgraphs } from './network.ts'
 
 /** Two people have the same friend, of whom one subgraph says something that depends on whose friend it is. */
 const friendships: Subgraphs = {
@@ -76,10 +78,11 @@ const parts: Subgraphs = {
     resolvers: { Query: { boxes: () => ['1', '1', '2', '1'].map((id) => ({ part: { id } })) } },
   },
   weights: {
-    sdl: 'type Part @key(fields: "id") { id: ID! grams: Int! maker: Maker } type Maker @key(fields: "id") { id: ID! }',
+    sdl: 'type Part @key(fields: "id") { id: ID! grams: Int! labels: [String!]! maker: Maker } type Maker @key(fields: "id") { id: ID! }',
     resolvers: {
       Part: {
         grams: ({ id }: { id: string }) => Number(id) * 10,
+        labels: ({ id }: { id: string }) => [id, 'part'],
         maker: ({ id }: { id: string }) => ({ id: `m${id}` }),
       },
     },
@@ -103,5 +106,20 @@ test('equal entities are one in every fetch that follows, and stand at each of t
   expect(data).toEqual({ boxes: ['1', '1', '2', '1'].map(part) })
   for (const { variables = {} } of gateway.asked.slice(1)) {
     for (const list of Object.values(variables)) expect(list).toHaveLength(2)
+  }
+})
+
+test('what stands at many places counts at each of them towards a large answer', async () => {
+  const document = parse('{ boxes { part { labels } } }')
+  for (const [itemsMax, large] of [
+    [12, false],
+    [11, true],
+  ] as const) {
+    await using gateway = await testGateway(parts, { itemsMax })
+    const answer = await gateway.federated.executeText({ document, context: requestContext() })
+    expect(answer.data instanceof SlicedData).toBe(large)
+    expect(answer.data?.value).toEqual({
+      boxes: ['1', '1', '2', '1'].map((id) => ({ part: { labels: [id, 'part'] } })),
+    })
   }
 })
