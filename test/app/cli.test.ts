@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { expect, test } from 'vitest'
 import { commands } from '../../app/cli/commands.ts'
+import { unconfigured } from '../support/product.ts'
 
 const cli = fileURLToPath(new URL('../../app/cli.ts', import.meta.url))
 
@@ -14,7 +15,7 @@ test('a command on a data directory where nothing was ever started says so and m
   const folder = await mkdtemp(join(tmpdir(), 'ledgerway-cli-'))
   const mistyped = join(folder, 'mistyped')
   const running = promisify(execFile)(process.execPath, [cli, 'keys', 'list'], {
-    env: { ...process.env, DATA_DIR: mistyped },
+    env: { ...unconfigured(), DATA_DIR: mistyped },
   })
   await expect(running).rejects.toMatchObject({
     code: 1,

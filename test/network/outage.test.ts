@@ -10,9 +10,9 @@ import { readTold } from '../../network/relationship-records.ts'
 import { createRelationshipCommands } from '../../network/relationships.ts'
 import { createStore } from '../../store/create-store.ts'
 import { createMover } from '../../store/move/mover.ts'
-import { poolProfiles } from '../../store/pool/options.ts'
 import { eventually } from '../support/feed.ts'
 import { startLive } from '../support/live.ts'
+import { patientPool } from '../support/patient-pool.ts'
 import { createWorld, type World } from './world.ts'
 
 let world: World
@@ -22,7 +22,7 @@ beforeAll(async () => {
 })
 afterAll(() => parts.disposeAsync())
 
-const patienceMs = 40_000
+const patienceMs = 240_000
 let made = 0
 /** A new company on this shard. */
 async function companyOn(shard: ShardId): Promise<CompanyId> {
@@ -217,7 +217,7 @@ test('a process that has not heard of a move takes a company that has moved away
   await using late = await createStore({
     shards: world.shards,
     catalogUrl: world.catalogUrl,
-    pool: poolProfiles['memory-constrained'],
+    pool: patientPool('memory-constrained'),
     deployment: 'test',
     directoryPollMs: 3_600_000,
     logger: silentLogger,
