@@ -1,3 +1,4 @@
+import { types } from 'node:util'
 import { sha256 } from '../core/sha256.ts'
 
 /**
@@ -138,17 +139,23 @@ export function consistencyProof(leaves: readonly Uint8Array[], size1: number, s
   return consistencyRanges(size1, size2).map(([start, end]) => treeHash(leaves, start, end))
 }
 
+export interface InclusionClaim {
+  readonly index: number
+  readonly size: number
+  readonly leaf: Uint8Array
+  readonly proof: readonly Uint8Array[]
+  readonly root: Uint8Array
+}
+
 /** RFC 9162 section 2.1.3.2. False for everything that is not exactly a proof; never throws. */
-export function verifyInclusion(claim: {
-  index: number
-  size: number
-  leaf: Uint8Array
-  proof: readonly Uint8Array[]
-  root: Uint8Array
-}): boolean {
-  const { index, size, leaf, proof, root } = fieldsOf(claim)
+export function verifyInclusion(claim: InclusionClaim): boolean {
+  return holds(includes, claim)
+}
+
+function includes({ index, size, leaf, proof: given, root }: InclusionClaim): boolean {
+  const proof = proofOf(given)
   if (!isSize(index) || !isSize(size) || index >= size) return false
-  if (!isHash(leaf) || !isHash(root) || !isProof(proof)) return false
+  if (!isHash(leaf) || !isHash(root) || proof === undefined) return false
   let at = index
   let last = size - 1
   let node = leaf
@@ -170,20 +177,26 @@ export function verifyInclusion(claim: {
   return last === 0 && sameBytes(node, root)
 }
 
+export interface ConsistencyClaim {
+  readonly size1: number
+  readonly size2: number
+  readonly root1: Uint8Array
+  readonly root2: Uint8Array
+  readonly proof: readonly Uint8Array[]
+}
+
 /**
  * RFC 9162 section 2.1.4.2. False for everything that is not exactly a proof; never throws. A tree of size 0 proves
  * nothing about any other and is refused; equal sizes need equal roots and an empty proof.
  */
-export function verifyConsistency(claim: {
-  size1: number
-  size2: number
-  root1: Uint8Array
-  root2: Uint8Array
-  proof: readonly Uint8Array[]
-}): boolean {
-  const { size1, size2, root1, root2, proof } = fieldsOf(claim)
+export function verifyConsistency(claim: ConsistencyClaim): boolean {
+  return holds(continues, claim)
+}
+
+function continues({ size1, size2, root1, root2, proof: given }: ConsistencyClaim): boolean {
+  const proof = proofOf(given)
   if (!isSize(size1) || !isSize(size2) || size1 < 1 || size1 > size2) return false
-  if (!isHash(root1) || !isHash(root2) || !isProof(proof)) return false
+  if (!isHash(root1) || !isHash(root2) || proof === undefined) return false
   if (size1 === size2) return proof.length === 0 && sameBytes(root1, root2)
   if (proof.length === 0) return false
   let at = size1 - 1
@@ -229,15 +242,31 @@ function countOnes(size: number): number {
 
 const isSize = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0
 
-const isHash = (value: unknown): value is Uint8Array => value instanceof Uint8Array && value.length === hashBytes
+/** By what it is, not by what it says: a length of its own would let other bytes pass for a hash. */
+const isHash = (value: unknown): value is Uint8Array =>
+  types.isUint8Array(value) && byteLengthOf(value) === hashBytes && value.length === hashBytes
 
-/** No tree of a safe size needs more than two hashes a level. Spread, since `every` passes over holes. */
-const isProof = (value: unknown): value is readonly Uint8Array[] =>
-  Array.isArray(value) && value.length <= 2 * 53 && [...(value as unknown[])].every(isHash)
+const byteLength = Object.getOwnPropertyDescriptor(Object.getPrototypeOf(Uint8Array.prototype), 'byteLength')?.get
+const byteLengthOf = (bytes: Uint8Array): unknown => byteLength?.call(bytes)
 
-/** Claims come from outside: what is no object has no fields. */
-const fieldsOf = <T extends object>(claim: T | null | undefined): Partial<T> =>
-  typeof claim === 'object' && claim !== null ? claim : {}
+/**
+ * The hashes, read once; undefined where they are none. No tree of a safe size needs more than two a level. Spread, since
+ * `every` passes over holes.
+ */
+function proofOf(value: unknown): Uint8Array[] | undefined {
+  if (!Array.isArray(value) || value.length > 2 * 53) return undefined
+  const hashes = [...(value as unknown[])]
+  return hashes.every(isHash) ? hashes : undefined
+}
+
+/** Claims come from outside: reading one that is no plain object may throw whatever it likes, and then it does not hold. */
+function holds<C>(check: (claim: C) => boolean, claim: C): boolean {
+  try {
+    return check(claim)
+  } catch {
+    return false
+  }
+}
 
 function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
   return Buffer.compare(a, b) === 0

@@ -41,7 +41,7 @@ export async function publishLedger(
 export interface PublishedFile {
   readonly body: Buffer
   readonly contentType: string
-  /** Complete tiles never change; checkpoints and partial tiles are replaced. */
+  /** Tiles never change, those of a width either: a larger one has another path. Checkpoints are replaced. */
   readonly immutable: boolean
 }
 
@@ -75,7 +75,7 @@ export async function readPublished(
       const body = entries
         ? await readEntries(sql, originOf(store.deployment, companyId), companyId, tile)
         : Buffer.from((await tileReader(sql, companyId)([tile]))[0] ?? [])
-      return { body, contentType: 'application/octet-stream', immutable: tile.width === tileWidth }
+      return { body, contentType: 'application/octet-stream', immutable: true }
     },
     scope,
   )

@@ -3,7 +3,7 @@ import { AppError } from '../../core/errors.ts'
 import { parseCompanyId, type ShardId } from '../../core/ids.ts'
 import type { Store } from '../../store/store.ts'
 import { decrypt } from '../private/seal.ts'
-import { type ExportPlace, readChunk, readExport, sweepExports } from './stored-export.ts'
+import { chunkBytes, type ExportPlace, readChunk, readExport, sweepExports } from './stored-export.ts'
 
 export interface FinishedExport {
   /** `<companyId>:<name>`: it routes itself, as every id does. */
@@ -20,8 +20,11 @@ export interface FinishedExport {
 
 /** A finished export, to be sent. */
 export interface ExportFile extends FinishedExport {
-  /** A chunk at a time. Ends with NOT_FOUND when the export is deleted meanwhile, as an erasure does. */
-  read(signal: AbortSignal): AsyncGenerator<Buffer>
+  /**
+   * A chunk at a time, of the whole file or of its bytes from `start` up to before `end`. Ends with NOT_FOUND when the export is
+   * deleted meanwhile, as an erasure does.
+   */
+  read(signal: AbortSignal, range?: { readonly start: number; readonly end: number }): AsyncGenerator<Buffer>
 }
 
 /** For processes that send exports: they need the wrapping key, and none that signs. */
@@ -43,12 +46,13 @@ export function createExportReader(deps: { store: Store; wrappingKey: Buffer; cl
       if (stored === undefined) return null
       return {
         ...finishedExport(place, stored),
-        async *read(signal) {
+        async *read(signal, { start, end } = { start: 0, end: stored.bytes }) {
           const key = decrypt(wrappingKey, stored.wrappedKey)
-          for (let number = 0; number < stored.chunks; number++) {
+          for (let number = Math.floor(start / chunkBytes); number * chunkBytes < end; number++) {
             const sealed = await store.onPrimary(shard, (sql) => readChunk(sql, place, number), { signal })
             if (sealed === undefined) throw new AppError('NOT_FOUND', 'The export is there no longer.')
-            yield decrypt(key, sealed)
+            const first = number * chunkBytes
+            yield decrypt(key, sealed).subarray(Math.max(0, start - first), Math.min(chunkBytes, end - first))
           }
         },
       }

@@ -4,6 +4,12 @@ import type { ShardSql, ShardTx } from '../../store/store.ts'
 
 /** The rows of an exported bundle: one for the export, one a chunk. Chunks are encrypted before they come here. */
 
+/**
+ * Plain bytes of every chunk but the last: small enough to hold a few dozen, large enough that a statement each does not
+ * matter. Stored exports are read by it, so another size would need another name.
+ */
+export const chunkBytes = 1024 * 1024
+
 export interface ExportPlace {
   readonly companyId: CompanyId
   readonly id: string

@@ -8,7 +8,7 @@ import { exportLedger } from '../export.ts'
 import { encrypt } from '../private/seal.ts'
 import type { Keyring } from '../proof/keyring.ts'
 import { type FinishedExport, finishedExport } from './read-exports.ts'
-import { abandonExport, addChunk, beginExport, completeExport, type ExportPlace } from './stored-export.ts'
+import { abandonExport, addChunk, beginExport, chunkBytes, completeExport, type ExportPlace } from './stored-export.ts'
 
 export interface ExportLimits {
   /** Of one file. */
@@ -40,8 +40,6 @@ export interface ExportWriter {
   ): Promise<FinishedExport>
 }
 
-/** Of the plain bytes: small enough to hold a few dozen, large enough that a statement each does not matter. */
-const chunkBytes = 1024 * 1024
 /** A try that has written nothing for so long is dead. */
 const idleMs = 3_600_000
 

@@ -90,8 +90,12 @@ export function createProvingResolvers({
       },
     },
     Ledger: {
-      checkpoint: ({ companyId }, { size }, { loaders }) =>
-        loaders.member(ledgerCheckpoint, size ?? null).load(companyId),
+      checkpoint: async ({ companyId }, { size }, { loaders }) => {
+        if (size != null && size < 0) {
+          throw new AppError('BAD_USER_INPUT', 'A size is a whole number from 0.', { details: { path: '$.size' } })
+        }
+        return loaders.member(ledgerCheckpoint, size ?? null).load(companyId)
+      },
       consistencyProof: async ({ companyId }, { from, to }, { loaders }) =>
         (await loaders.member(consistencyProof, { from, to }).load(companyId)).map((hash) => encodeBase64(hash)),
       asOf: async ({ companyId }, { position, time }, { loaders }) => {

@@ -73,6 +73,28 @@ async function download(exports: ExportReader, id: string): Promise<Buffer | nul
   return bytes
 }
 
+test('any range of bytes is read as it lies in the whole file', async () => {
+  const companyId = await ledgerOf(3, 1_200_000)
+  const exports = exportsWith()
+  const { id } = await exports.write(companyId, 'normal.ranges', { private: false, signal })
+  const whole = await download(exports, id)
+  const file = await exports.open(id)
+  const mebibyte = 1024 * 1024
+  expect(whole!.length).toBeGreaterThan(2 * mebibyte)
+  for (const [start, end] of [
+    [0, 1],
+    [5, mebibyte],
+    [mebibyte - 1, mebibyte + 1],
+    [mebibyte, 2 * mebibyte],
+    [100, whole!.length],
+    [whole!.length - 1, whole!.length],
+  ] as const) {
+    const read: Buffer[] = []
+    for await (const chunk of file!.read(signal, { start, end })) read.push(chunk)
+    expect(Buffer.concat(read).equals(whole!.subarray(start, end))).toBe(true)
+  }
+})
+
 async function verify(companyId: CompanyId, bundle: Buffer): Promise<string> {
   const path = join(folder, `${companyId}.gz`)
   writeFileSync(path, bundle)

@@ -194,6 +194,57 @@ test('malformed claims are false and never throw', () => {
   expect(verifyConsistency({ size1: 2, size2: 2, root1: root, root2: root, proof: [other] })).toBe(false)
 })
 
+test('claims that throw when they are read, or are not what they say, are false', () => {
+  const [first, second] = leavesOf(2) as [Buffer, Buffer]
+  const root = hashNode(first, second)
+  const inclusion = { index: 0, size: 2, leaf: first, proof: [second], root }
+  const consistency = { size1: 1, size2: 2, root1: first, root2: root, proof: [second] }
+  class Lying extends Uint8Array {
+    override get length(): number {
+      return 32
+    }
+  }
+  const revoked = Proxy.revocable([], {})
+  revoked.revoke()
+  const unreadable = Object.defineProperty([], 0, {
+    get() {
+      throw new Error('not to be read')
+    },
+  })
+  const throwing = new Proxy(
+    {},
+    {
+      get() {
+        throw new Error('not to be read')
+      },
+    },
+  )
+  const wrong: unknown[] = [
+    revoked.proxy,
+    unreadable,
+    throwing,
+    Object.create(Uint8Array.prototype),
+    [Object.create(Uint8Array.prototype)],
+    new Lying(8),
+    [new Lying(8)],
+    Object.assign(Array.from({ length: 1 }), { length: 2 }),
+  ]
+  for (const value of wrong) {
+    expect(verifyInclusion(value as never)).toBe(false)
+    expect(verifyConsistency(value as never)).toBe(false)
+    for (const name of Object.keys(inclusion)) {
+      expect(verifyInclusion({ ...inclusion, [name]: value })).toBe(false)
+    }
+    for (const name of Object.keys(consistency)) {
+      expect(verifyConsistency({ ...consistency, [name]: value })).toBe(false)
+    }
+  }
+  const shared = new Uint8Array(new SharedArrayBuffer(32))
+  shared.set(second)
+  expect(verifyInclusion({ ...inclusion, proof: [shared] })).toBe(true)
+  expect(verifyConsistency({ ...consistency, proof: [shared] })).toBe(true)
+})
+
 test('sizes beyond 32 bits are reckoned exactly', () => {
   // Leaf 2^40 of 2^40 + 1: its only sibling is the complete tree to its left.
   const [left, leaf] = leavesOf(2) as [Buffer, Buffer]

@@ -49,6 +49,15 @@ test('a record is appended with a private part and proven to someone who has onl
   expect(shown).toMatchObject({ published: false, schemas: [] })
 })
 
+test.each([
+  ['checkpoint(size: -1) { size }'],
+  ['consistencyProof(from: -1, to: 1)'],
+  ['consistencyProof(from: 1, to: 0)'],
+  ['asOf(position: -1) { size }'],
+])('%s is refused: a ledger has no such size or position', async (field) => {
+  expect((await world.inProcess('records', ledger(field))).codes).toEqual(['BAD_USER_INPUT'])
+})
+
 test('a scope without the right to private parts sees the record and not the person', async () => {
   const records = [
     { kind: 'a', source: 's', stream: 'u', data: {}, private: { subject: 'q', data: { name: 'Eve Example' } } },

@@ -4,12 +4,18 @@ import { type Edge, keys, startEdge } from './harness.ts'
 const bundle = Buffer.alloc(300_000, 'bundle ')
 
 /** One export of Acme's; counts how often any is looked up. */
-async function edgeWith(options: { private?: boolean; chunks?: () => AsyncIterable<Buffer>; perKey?: number } = {}) {
+async function edgeWith(
+  options: {
+    private?: boolean
+    chunks?: (signal: AbortSignal, range?: { start: number; end: number }) => AsyncIterable<Buffer>
+    perKey?: number
+  } = {},
+) {
   const asked: string[] = []
   const chunks =
     options.chunks ??
-    async function* () {
-      yield bundle
+    async function* (_signal: AbortSignal, range = { start: 0, end: bundle.length }) {
+      yield bundle.subarray(range.start, range.end)
     }
   const edge = await startEdge({
     limits: { downloadsPerPrincipal: options.perKey ?? 8 },
@@ -24,9 +30,9 @@ async function edgeWith(options: { private?: boolean; chunks?: () => AsyncIterab
   return Object.assign(edge, { asked })
 }
 
-const get = (edge: Edge, id: string, key?: string): Promise<Response> =>
+const get = (edge: Edge, id: string, key?: string, more: Record<string, string> = {}): Promise<Response> =>
   fetch(edge.url.replace('/graphql', `/exports/${id}`), {
-    headers: key === undefined ? {} : { authorization: `Bearer ${key}` },
+    headers: { ...(key === undefined ? {} : { authorization: `Bearer ${key}` }), ...more },
   })
 
 const codeOf = async (response: Response): Promise<unknown> => {
@@ -64,6 +70,57 @@ test.each([
   expect(await codeOf(response)).toBe(code)
   // What was not the caller's to know was not even looked up.
   expect(edge.asked).toEqual(status === 404 ? [id] : [])
+})
+
+const length = bundle.length
+
+test.each<[string, Record<string, string>, number, string | null, [number, number]]>([
+  ['from a byte on', { range: 'bytes=1000-' }, 206, `bytes 1000-${length - 1}/${length}`, [1000, length]],
+  ['between two', { range: 'bytes=5-9' }, 206, `bytes 5-9/${length}`, [5, 10]],
+  ['over the end', { range: 'bytes=5-999999999' }, 206, `bytes 5-${length - 1}/${length}`, [5, length]],
+  ['of the last', { range: 'bytes=-7' }, 206, `bytes ${length - 7}-${length - 1}/${length}`, [length - 7, length]],
+  [
+    'of more last ones than there are',
+    { range: 'bytes=-999999999' },
+    206,
+    `bytes 0-${length - 1}/${length}`,
+    [0, length],
+  ],
+  ['of the same file', { range: 'bytes=5-', 'if-range': '"ab"' }, 206, `bytes 5-${length - 1}/${length}`, [5, length]],
+  ['of another file by now', { range: 'bytes=5-', 'if-range': '"cd"' }, 200, null, [0, length]],
+  ['of the file of a day', { range: 'bytes=5-', 'if-range': 'Tue, 03 Feb 2026 04:05:06 GMT' }, 200, null, [0, length]],
+  ['twice', { range: 'bytes=0-1,4-5' }, 200, null, [0, length]],
+  ['backwards', { range: 'bytes=9-5' }, 200, null, [0, length]],
+  ['in lines', { range: 'lines=1-2' }, 200, null, [0, length]],
+  ['of nothing said', { range: 'bytes=-' }, 200, null, [0, length]],
+])('a range %s', async (_, headers, status, range, [start, end]) => {
+  await using edge = await edgeWith()
+  const response = await get(edge, 'acme:normal.1', keys.acme, headers)
+  expect([response.status, response.headers.get('content-range'), response.headers.get('etag')]).toEqual([
+    status,
+    range,
+    '"ab"',
+  ])
+  expect(response.headers.get('content-length')).toBe(String(end - start))
+  expect(Buffer.from(await response.arrayBuffer()).equals(bundle.subarray(start, end))).toBe(true)
+})
+
+test.each([`bytes=${length}-`, 'bytes=99999999999999999999-', 'bytes=-0'])('no bytes are in %s', async (range) => {
+  await using edge = await edgeWith()
+  const response = await get(edge, 'acme:normal.1', keys.acme, { range })
+  expect([response.status, response.headers.get('content-range')]).toEqual([416, `bytes */${length}`])
+  expect(await codeOf(response)).toBe('BAD_REQUEST')
+})
+
+test('a range takes the same rights as the whole, at each request', async () => {
+  await using edge = await edgeWith()
+  const range = { range: 'bytes=5-' }
+  expect((await get(edge, 'acme:normal.1', keys.other, range)).status).toBe(403)
+  const first = await get(edge, 'acme:normal.1', keys.acme, range)
+  expect(first.status).toBe(206)
+  await first.arrayBuffer()
+  edge.revoke('key-acme')
+  expect((await get(edge, 'acme:normal.1', keys.acme, range)).status).toBe(401)
 })
 
 test('one with private parts takes the right to them', async () => {
