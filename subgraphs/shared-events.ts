@@ -1,8 +1,9 @@
 import type { DocumentNode, ExecutionResult } from 'graphql'
+import { withoutStart } from '../core/starting-place.ts'
 import type { SubgraphRequest } from '../core/subgraph-executor.ts'
 
 /**
- * What an event comes to is worked out once for all subscribers with the same document, variables and principal, or with
+ * What an event comes to is worked out once for all subscribers with the same document, variables (but for where they began) and principal, or with
  * the same rights where all that is selected is public: readers of one ledger at the same place are given the same record
  * object (`events/follow.ts`), and by that they are found. Kept no longer than the record itself. Results are shared: they
  * are to be read only.
@@ -25,7 +26,7 @@ export function createSharedEvents(): {
       const { principal } = context
       const who =
         request.isPublic === true && principal.kind !== 'anonymous' ? [principal.kind, principal.scopes] : principal
-      const key = JSON.stringify([who, request.operationName ?? '', variables ?? null])
+      const key = JSON.stringify([who, request.operationName ?? '', withoutStart(document, variables ?? {})])
       const known = results.get(key)
       if (known !== undefined) return known
       const result = run()

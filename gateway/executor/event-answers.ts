@@ -1,5 +1,5 @@
 /**
- * One run for all who may share its answer: subscribers of the same operation with the same variables at the same event,
+ * One run for all who may share its answer: subscribers of the same operation with the same variables (but for where they began) at the same event,
  * of one principal or, where everything they select is public, of all with the same rights. A subgraph in this process
  * gives them the same object for an event. One elsewhere sends each of them a copy: those are the same event if they say
  * the same and name the same position, at which the answer is read. Copies without a position may be of different moments

@@ -8,6 +8,7 @@ import type { ExecutionResult, GraphQLError } from 'graphql'
 import { type ErrorCode, errorCodes, isAppError } from '../../core/errors.ts'
 import { decodePosition, encodePosition, mergePositions } from '../../core/position.ts'
 import { createStatementCounter, type RequestContext } from '../../core/request.ts'
+import { withoutStart } from '../../core/starting-place.ts'
 import type { SubgraphExecutor } from '../../core/subgraph-executor.ts'
 import { pause } from '../../core/waker.ts'
 import { asResult, type Answer } from './answer.ts'
@@ -49,11 +50,12 @@ export function createEventRuns(deps: {
   return (subscription) => {
     const { operation, variables, context } = subscription
     const answers = answersOf(operation)
+    const asked = withoutStart(operation.document, variables)
     const who = sharing?.audienceOf(context.principal, operation.isPublic).key ?? principalKey(context.principal)
 
     function keyOf(event: ExecutionResult): string {
       const scope = sharing?.scopeOf(contextAt(context, positionOf(event))) ?? positionOf(event) ?? context.position
-      return JSON.stringify([who, scope, variables])
+      return JSON.stringify([who, scope, asked])
     }
 
     /** Events of one position, or of positions that can be read together. */

@@ -6,9 +6,9 @@ import {
   type OperationDefinitionNode,
   type SelectionSetNode,
 } from 'graphql'
+import { afterArgument } from '../../core/starting-place.ts'
 
-/** By convention of the schema: a stream's field takes `after`, and its events carry `cursor`. */
-const afterArgument = 'after'
+/** By convention of the schema: events carry it where their stream's field takes `after`. */
 const cursorField = 'cursor'
 const resumeVariable = 'ledgerwayResumeAfter'
 

@@ -176,6 +176,38 @@ describe('a subscription', () => {
     end.abort()
   })
 
+  test('works an event out once for who came to it from different cursors, and apart for who asked for other kinds', async () => {
+    const id = await newCompany('Resumed')
+    const document = parse(
+      `subscription ($after: String, $kinds: [String!]) { recordAppended(companyId: "${id}", after: $after, kinds: $kinds) { record { kind } } }`,
+    )
+    const end = new AbortController()
+    const cursor = (position: number): string => Buffer.from(`${id}:${position}`).toString('base64url')
+    await world.ledger.append(id, { records: ['a', 'b'].map((kind) => ({ kind, source: 's', stream: 't', data: {} })) })
+    /** Past what it missed. */
+    const live = async (variables: object, missed: number): Promise<() => Promise<unknown>> => {
+      const context: RequestContext = { ...requestContext(admin), signal: end.signal }
+      const request = { subgraph: 'records', kind: 'subscription', query: print(document), document, context } as const
+      const asked = { ...request, variables: { ...variables } }
+      const stream = (await world.hosts.records.execute(asked, end.signal)) as AsyncIterable<ExecutionResult>
+      const events = stream[Symbol.asyncIterator]()
+      for (let i = 0; i < missed; i += 1) await events.next()
+      return async () => (await events.next()).value as unknown
+    }
+    const subscribers = [
+      await live({ after: cursor(0) }, 2),
+      await live({ after: cursor(1) }, 1),
+      await live({ after: cursor(1), kinds: ['b'] }, 1),
+    ]
+    const waiting = subscribers.map((next) => next())
+    await world.ledger.append(id, { records: [{ kind: 'b', source: 's', stream: 't', data: {} }] })
+    const [far, near, filtered] = await Promise.all(waiting)
+    expect(near).toBe(far)
+    expect(filtered).toEqual(near)
+    expect(filtered).not.toBe(near)
+    end.abort()
+  })
+
   test('works out what is public once for all with the same rights', async () => {
     const id = await newCompany('Public')
     const document = parse(`subscription { companyChanged(companyId: "${id}") { company { name } } }`)

@@ -37,8 +37,9 @@ export function startSubscriber(companyId: string, urls: () => readonly string[]
       socket.on('message', (data: Buffer) => {
         const message = JSON.parse(data.toString()) as NextMessage
         if (message.type === 'connection_ack') {
-          const query = `subscription { recordAppended(companyId: "${companyId}", after: "${cursor}") { cursor record { position } } }`
-          socket.send(JSON.stringify({ id: '1', type: 'subscribe', payload: { query } }))
+          // In a variable, as clients do: then those who come from different cursors are served together.
+          const query = `subscription ($after: String) { recordAppended(companyId: "${companyId}", after: $after) { cursor record { position } } }`
+          socket.send(JSON.stringify({ id: '1', type: 'subscribe', payload: { query, variables: { after: cursor } } }))
         } else if (message.type === 'ping') {
           socket.send('{"type":"pong"}')
         } else if (message.type === 'next' && message.payload?.data != null) {
