@@ -71,6 +71,7 @@ export const environment = {
   POOL_MAX: wholeNumber(1, 500).optional(),
   CORS_ORIGINS: list.optional(),
   RATE_LIMITS: z.string().optional(),
+  PLAN_LIMIT_MS: wholeNumber(10, 60_000).default(5_000),
   WEBHOOKS_ALLOW_PRIVATE: flag.optional(),
   EXPORT_MAX_MB: wholeNumber(1, 1_048_576).default(4_096),
   EXPORT_KEEP_HOURS: wholeNumber(1, 720).default(24),
@@ -134,6 +135,8 @@ export interface Config {
   readonly pool: { readonly profile: PoolProfile; readonly max: number | undefined }
   readonly corsOrigins: readonly string[]
   readonly rates: OperationRates
+  /** How long one operation may be planned. */
+  readonly planLimitMs: number
   /** Whether webhooks may go to private addresses; by default outside production only. */
   readonly webhooksAllowPrivate: boolean
   readonly exports: { readonly maxBytes: number; readonly keepMs: number }
@@ -188,6 +191,7 @@ export function readConfig(argv: readonly string[] = [], env: NodeJS.ProcessEnv 
     },
     corsOrigins: values.CORS_ORIGINS ?? (production ? [] : [sandboxOrigin]),
     rates: parseRates(values.RATE_LIMITS ?? ''),
+    planLimitMs: values.PLAN_LIMIT_MS,
     webhooksAllowPrivate: values.WEBHOOKS_ALLOW_PRIVATE ?? !production,
     exports: { maxBytes: values.EXPORT_MAX_MB * 1024 ** 2, keepMs: values.EXPORT_KEEP_HOURS * 3_600_000 },
     logLevel: values.LOG_LEVEL,

@@ -6,6 +6,7 @@ import { createSharing, type Sharing } from '../gateway/executor/sharing.ts'
 import type { PartHealth, Readiness } from '../gateway/http/health.ts'
 import type { HeaderOptions } from '../gateway/transport/headers.ts'
 import { identify, type Identity } from '../gateway/transport/identify.ts'
+import { createPlanningThread } from '../gateway/planner/planning-thread.ts'
 import { measured } from '../gateway/transport/measured.ts'
 import { createRoute, type Route } from '../gateway/transport/route.ts'
 import type { Config } from './config.ts'
@@ -46,7 +47,9 @@ export function composeFederation(deps: {
       ...(authorize === undefined ? {} : { authorize }),
     }),
   })
+  const planning = createPlanningThread({ limitMs: config.planLimitMs })
   const gateway = createFederatedGateway({
+    planning,
     supergraph: supergraphSource(config, logger),
     executor: measured(route.execute, metrics),
     sharing,
@@ -54,7 +57,15 @@ export function composeFederation(deps: {
     explain: ({ principal }) => config.debugExtensions && (!config.production || principal.kind === 'admin'),
     logger,
   })
-  return { gateway, route, sharing, [Symbol.asyncDispose]: () => route[Symbol.asyncDispose]() }
+  return {
+    gateway,
+    route,
+    sharing,
+    async [Symbol.asyncDispose]() {
+      await planning[Symbol.asyncDispose]()
+      await route[Symbol.asyncDispose]()
+    },
+  }
 }
 
 /**

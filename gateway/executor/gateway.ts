@@ -18,14 +18,15 @@ import { AppError, isAppError } from '../../core/errors.ts'
 import type { Logger } from '../../core/log.ts'
 import type { RequestContext } from '../../core/request.ts'
 import type { SubgraphExecutor } from '../../core/subgraph-executor.ts'
-import { planText } from '../planner/plan-operation.ts'
+import { planOperation, planText } from '../planner/plan-operation.ts'
+import type { PlanningThread } from '../planner/planning-thread.ts'
 import type { SupergraphSource } from '../planner/supergraph-source.ts'
 import { asResult, type Answer } from './answer.ts'
 import { createDispatch, type Dispatch, type SentRequest } from './dispatch.ts'
 import { createEventRuns } from './event-runs.ts'
 import { runPlan } from './execution.ts'
 import type { JsonObject } from './json.ts'
-import type { CompiledOperation } from './operation.ts'
+import { prepareOperation, type CompiledOperation } from './operation.ts'
 import { createRuntime, warmUp, type Runtime } from './runtime.ts'
 import type { Sharing } from './sharing.ts'
 import { fetchRequest } from './subgraph-request.ts'
@@ -50,6 +51,8 @@ export interface FederatedGatewayOptions {
   readonly sharing?: Sharing
   /** Whether this request's answer carries `extensions.plan`. MUST be the right of developers or administrators. */
   readonly explain?: (context: RequestContext) => boolean
+  /** For operations that are not small; absent: they are planned here, however long that takes. Not owned. */
+  readonly planning?: PlanningThread
   /** How long one event of a subscription may take. Default 30 s. */
   readonly eventTimeoutMs?: number
 }
@@ -145,7 +148,7 @@ export function createFederatedGateway(options: FederatedGatewayOptions): Federa
     const previous = serving()
     if (sdl === previous.supergraph.sdl) return
     try {
-      const next = createRuntime(sdl, { operationsMax, itemsMax })
+      const next = createRuntime(sdl, { operationsMax, itemsMax, planning: options.planning })
       const warmed = await warmUp(next, previous, warmOperations)
       serve(next)
       logger.info({ supergraph: next.supergraph.id, warmed }, 'A new supergraph is in service.')
@@ -164,7 +167,7 @@ export function createFederatedGateway(options: FederatedGatewayOptions): Federa
     loading ??= (async () => {
       const { sdl, stop } = await options.supergraph.start(change)
       try {
-        serve(createRuntime(sdl, { operationsMax, itemsMax }))
+        serve(createRuntime(sdl, { operationsMax, itemsMax, planning: options.planning }))
       } catch (cause) {
         await stop()
         const reason = cause instanceof Error ? cause.message : String(cause)
@@ -190,19 +193,17 @@ export function createFederatedGateway(options: FederatedGatewayOptions): Federa
   }
 
   /** The operation, or the error that says why it cannot be planned. */
-  function compiled(
+  async function compiled(
     runtime: Runtime,
     key: string,
     document: DocumentNode,
     name: string | undefined,
-  ): CompiledOperation | GraphQLError {
+  ): Promise<CompiledOperation | GraphQLError> {
     try {
-      return runtime.operation(name === undefined ? key : `${name}\n${key}`, document, name)
+      return await runtime.operation(name === undefined ? key : `${name}\n${key}`, document, name)
     } catch (error) {
-      if (error instanceof GraphQLError) return error
-      if (!isAppError(error)) throw error
-      options.logger.warn({ error, operation: key }, 'An operation could not be planned.')
-      return new GraphQLError(error.message, { originalError: error, extensions: { code: error.code } })
+      if (isAppError(error)) logger.warn({ error, operation: key }, 'an operation could not be planned')
+      return refusalOf(error)
     }
   }
 
@@ -286,19 +287,19 @@ export function createFederatedGateway(options: FederatedGatewayOptions): Federa
   async function answer(operation: ValidatedOperation): Promise<Answer> {
     const { schema, document, queryHash, operationName, variables, context } = operation
     const runtime = runtimes.get(schema) ?? serving()
-    return run(runtime, compiled(runtime, queryHash, document, operationName), queryHash, variables, context)
+    return run(runtime, await compiled(runtime, queryHash, document, operationName), queryHash, variables, context)
   }
 
   async function executeText({ document, operationName, variables, context }: OperationArguments): Promise<Answer> {
     const runtime = serving()
     const key = keyOf(document)
-    return run(runtime, compiled(runtime, key, document, operationName), key, variables ?? {}, context)
+    return run(runtime, await compiled(runtime, key, document, operationName), key, variables ?? {}, context)
   }
 
   async function subscribe(args: OperationArguments): ReturnType<FederatedGateway['subscribe']> {
     const { document, operationName, variables = {}, context } = args
     const runtime = serving()
-    const operation = compiled(runtime, keyOf(document), document, operationName)
+    const operation = await compiled(runtime, keyOf(document), document, operationName)
     if (operation instanceof GraphQLError) return { errors: [operation] }
     const { primary } = operation
     if (primary === undefined) return asResult(await executeText(args))
@@ -364,9 +365,12 @@ export function createFederatedGateway(options: FederatedGatewayOptions): Federa
       const document = parse(query)
       const [error] = validate(runtime.supergraph.schema, document)
       if (error !== undefined) throw error
-      const operation = compiled(runtime, query, document, operationName)
-      if (operation instanceof GraphQLError) throw operation
-      return planText(operation.queryPlan)
+      try {
+        const { names } = prepareOperation(runtime.supergraph, document, operationName)
+        return planText(planOperation(runtime.supergraph, names.document, operationName))
+      } catch (refusal) {
+        throw refusalOf(refusal)
+      }
     },
     urlOf: (subgraph) => current?.supergraph.subgraphs.find(({ name }) => name === subgraph)?.url,
     health: () => ({
@@ -383,4 +387,11 @@ export function createFederatedGateway(options: FederatedGatewayOptions): Federa
 function withPartial(answer: Answer, { missingShards }: RequestContext): Answer {
   if (missingShards.size === 0) return answer
   return { ...answer, extensions: { ...answer.extensions, partial: { shards: [...missingShards].sort() } } }
+}
+
+/** What is not for clients is thrown. */
+function refusalOf(error: unknown): GraphQLError {
+  if (error instanceof GraphQLError) return error
+  if (!isAppError(error)) throw error
+  return new GraphQLError(error.message, { originalError: error, extensions: { code: error.code } })
 }

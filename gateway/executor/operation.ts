@@ -15,8 +15,7 @@ import {
 } from 'graphql'
 import type { PlannableSupergraph } from '../planner/supergraph.ts'
 import { selectsOnlyPublic } from '../public-fields.ts'
-import { planOperation } from '../planner/plan-operation.ts'
-import { separateClientNames } from '../planner/client-names.ts'
+import { separateClientNames, type ClientNames } from '../planner/client-names.ts'
 import { AnswerData, SlicedData, type Answer } from './answer.ts'
 import { restoreAnswer, restoreErrors } from './client-answer.ts'
 import { compileBatchedOperations, type BatchedOperations } from './batched-operation.ts'
@@ -54,13 +53,21 @@ export interface CompiledOperation {
 
 const variantsMax = 64
 
-/** @throws GraphQLError when the document holds no such operation or the planner refuses it. */
-export function compileOperation(
+/** An operation that has no plan yet. */
+export interface PreparedOperation {
+  readonly document: DocumentNode
+  readonly definition: OperationDefinitionNode
+  readonly operationName: string | undefined
+  /** As it is planned: `names.document`. */
+  readonly names: ClientNames
+}
+
+/** @throws GraphQLError when the document holds no such operation */
+export function prepareOperation(
   supergraph: PlannableSupergraph,
   document: DocumentNode,
   operationName: string | undefined,
-  itemsMax: number,
-): CompiledOperation {
+): PreparedOperation {
   const definition = getOperationAST(document, operationName)
   if (definition == null) {
     throw new GraphQLError(
@@ -71,7 +78,15 @@ export function compileOperation(
     )
   }
   const names = separateClientNames(supergraph.forPlanner(document), supergraph.namesOnTheWay)
-  const queryPlan = planOperation(supergraph, names.document, operationName)
+  return { document, definition, operationName, names }
+}
+
+export function compileOperation(
+  supergraph: PlannableSupergraph,
+  { document, definition, operationName, names }: PreparedOperation,
+  queryPlan: QueryPlan,
+  itemsMax: number,
+): CompiledOperation {
   const subscription = queryPlan.node?.kind === 'Subscription' ? queryPlan.node : undefined
   const node = queryPlan.node?.kind === 'Subscription' ? queryPlan.node.rest : queryPlan.node
   const { root, fetches } = compilePlan(node, supergraph)
@@ -88,7 +103,7 @@ export function compileOperation(
     const projection = compileProjection({
       schema: supergraph.schema,
       document: names.document,
-      operation: getOperationAST(names.document, operationName) ?? (definition as OperationDefinitionNode),
+      operation: getOperationAST(names.document, operationName) ?? definition,
       conditions,
       introspect: introspected,
       clientName: names.restore,
@@ -106,7 +121,7 @@ export function compileOperation(
     )
     const variable = [field, ...fragments].some((part) => variablesIn(part).size > 0)
     if (variable) return undefined
-    return introspect(supergraph.schema, definition as OperationDefinitionNode, field, fragments, {})
+    return introspect(supergraph.schema, definition, field, fragments, {})
   }
 
   function withErrors(told: readonly GraphQLError[], data: AnswerData): Answer {
@@ -134,7 +149,7 @@ export function compileOperation(
       validate: false,
       ...(operationName === undefined ? {} : { operationName }),
     })
-    const found = exactAnswer(supergraph.schema, operation, definition as OperationDefinitionNode, data, variables)
+    const found = exactAnswer(supergraph.schema, operation, definition, data, variables)
     const exact = names.changed ? restoreAnswer(found, names.restore) : found
     // What a subgraph said explains its nulls; without that, the nulls are explained by what was found here.
     return errors.length === 0 || exact.data === undefined ? exact : { ...exact, errors }

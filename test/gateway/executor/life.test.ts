@@ -4,6 +4,7 @@ import { mkdir, mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/promises
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { ApolloServer } from '@apollo/server'
+import { parse } from 'graphql'
 import { describe, expect, test } from 'vitest'
 import { silentLogger } from '../../../core/log.ts'
 import type { RequestContext } from '../../../core/request.ts'
@@ -110,7 +111,9 @@ describe('a supergraph in service', () => {
       operationsMax: 3,
     })
     await federated.load()
-    for (let count = 0; count < 10; count++) federated.explainPlan(`{ alias${count}: hello }`)
+    for (let count = 0; count < 10; count++) {
+      await federated.execute({ document: parse(`{ alias${count}: hello }`), context: requestContext() })
+    }
     expect(federated.health().operations).toBe(3)
   })
 })
