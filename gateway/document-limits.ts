@@ -12,7 +12,13 @@ import type { GatewayLimits } from './limits.ts'
 
 type DocumentLimits = Pick<
   GatewayLimits,
-  'documentTokens' | 'documentDepth' | 'documentFields' | 'documentAliases' | 'documentRootFields' | 'documentRepeats'
+  | 'documentCharacters'
+  | 'documentTokens'
+  | 'documentDepth'
+  | 'documentFields'
+  | 'documentAliases'
+  | 'documentRootFields'
+  | 'documentRepeats'
 >
 
 /** Brackets inside each other: the parser is recursive, and this is what its stack is spent on. */
@@ -23,6 +29,7 @@ const maxNesting = 200
  * @throws AppError QUERY_TOO_LARGE; GraphQLError where it is not GraphQL
  */
 export function checkTokens(text: string, limits: DocumentLimits): void {
+  if (text.length > limits.documentCharacters) throw tooLarge('characters', limits.documentCharacters)
   const lexer = new Lexer(new Source(text))
   let tokens = 0
   let nesting = 0

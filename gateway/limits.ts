@@ -4,6 +4,8 @@ export interface GatewayLimits {
   readonly bodyBytes: number
   /** Nesting of the JSON of a body: a payload's own 64 and what is around it. */
   readonly jsonDepth: number
+  /** Length of a GraphQL document: comments and commas are no tokens, and read all the same. */
+  readonly documentCharacters: number
   /** Lexical tokens of a GraphQL document. */
   readonly documentTokens: number
   /** Nesting of fields, fragments followed. */
@@ -40,6 +42,7 @@ export interface GatewayLimits {
 export const defaultLimits: GatewayLimits = {
   bodyBytes: 16 * 1024 * 1024,
   jsonDepth: 80,
+  documentCharacters: 2_000_000,
   documentTokens: 10_000,
   documentDepth: 25,
   documentFields: 5_000,

@@ -26,7 +26,7 @@ import { addHealthRoutes, type Readiness } from './http/health.ts'
 import { createListener, type Listener, type TlsKeyPair } from './http/listener.ts'
 import { addMetricsRoute, type MetricsPage } from './http/metrics.ts'
 import { addPublishedRoutes, type ReadPublishedFile } from './http/published.ts'
-import { addErrorHandlers, ofFastify, sendError } from './http/send-error.ts'
+import { addErrorHandlers, ofFastify, refuseBadRequest, refuseSecondHosts, sendError } from './http/send-error.ts'
 import { defaultLimits, type GatewayLimits } from './limits.ts'
 import { createOperations } from './operations.ts'
 import { createOwnWrites } from './own-writes.ts'
@@ -164,6 +164,7 @@ export function createGatewayServer(deps: GatewayServerDeps): GatewayServer {
       return listener.server
     },
     bodyLimit: limits.bodyBytes,
+    clientErrorHandler: refuseBadRequest,
     // Idle connections are closed at once, busy ones after their answer.
     forceCloseConnections: 'idle',
     // What fails before there is a route, such as an address that cannot be decoded.
@@ -179,6 +180,7 @@ export function createGatewayServer(deps: GatewayServerDeps): GatewayServer {
     if (request.raw.httpVersionMajor === 2) void reply.removeHeader('connection')
     else if (draining) void reply.header('connection', 'close')
   })
+  refuseSecondHosts(app)
   drainLargeBodies(app, limits)
   app.addHook('onRequest', async (_request, reply) => void reply.header('vary', vary))
   addCompression(app)

@@ -1,3 +1,4 @@
+import type { IncomingHttpHeaders } from 'node:http'
 import { AppError } from '../../core/errors.ts'
 import { parseJson, scanJsonText } from '../../core/json/scan.ts'
 import type { GatewayLimits } from '../limits.ts'
@@ -6,15 +7,23 @@ import type { GatewayLimits } from '../limits.ts'
  * A request's JSON, scanned as it came: parsing would drop keys that come twice and round numbers before anyone could see.
  * @throws AppError JSON_*, PAYLOAD_TOO_LARGE, BAD_REQUEST
  */
-export function readBody(contentType: string | undefined, body: unknown, limits: GatewayLimits): unknown {
-  const [essence = ''] = (contentType ?? '').split(';')
+export function readBody(headers: IncomingHttpHeaders, body: unknown, limits: GatewayLimits): unknown {
+  const [essence = '', ...parameters] = (headers['content-type'] ?? '').split(';')
   if (essence.trim().toLowerCase() !== 'application/json') {
-    throw new AppError('BAD_REQUEST', 'The body must be JSON: send "content-type: application/json".', {
-      details: { httpStatus: 415 },
-    })
+    throw unsupported('The body must be JSON: send "content-type: application/json".')
+  }
+  if (parameters.some((parameter) => /^\s*charset\s*=\s*(?!"?utf-?8"?\s*$)/i.test(parameter))) {
+    throw unsupported('JSON is UTF-8: send no other charset.')
+  }
+  if ((headers['content-encoding'] ?? 'identity') !== 'identity') {
+    throw unsupported('The body must not be compressed: send no content-encoding.')
   }
   if (!Buffer.isBuffer(body) || body.length === 0) throw new AppError('BAD_REQUEST', 'The body is empty.')
   return parseJson(body, scanLimits(limits))
+}
+
+function unsupported(message: string): AppError {
+  return new AppError('BAD_REQUEST', message, { details: { httpStatus: 415 } })
 }
 
 /** The same for `variables` and `extensions` in an address. @throws AppError JSON_* */

@@ -42,7 +42,7 @@ async function answer(deps: GraphqlRouteDeps, request: FastifyRequest, reply: Fa
   const startedMs = performance.now()
   void reply.header('ledgerway-request-id', requestId)
   try {
-    const body = request.method === 'POST' ? readBody(request.headers['content-type'], request.body, limits) : undefined
+    const body = request.method === 'POST' ? readBody(request.headers, request.body, limits) : undefined
     const search = request.url.includes('?') ? request.url.slice(request.url.indexOf('?')) : ''
     if (request.method === 'GET') checkSearch(search, limits)
     const principal = await principalOf(deps.authenticator, keyInHeaders(request.headers))

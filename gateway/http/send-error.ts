@@ -1,3 +1,4 @@
+import type { Duplex } from 'node:stream'
 import type { FastifyInstance, FastifyReply } from 'fastify'
 import type { GraphQLFormattedError } from 'graphql'
 import { AppError } from '../../core/errors.ts'
@@ -38,6 +39,30 @@ export function addErrorHandlers(app: FastifyInstance, errors: ErrorFormatter, e
         ? new AppError('BAD_REQUEST', `This address takes ${allowed.join(' and ')}.`, { details: { httpStatus: 405 } })
         : new AppError('NOT_FOUND', `There is nothing at this address${elsewhere}`)
     return sendError(reply, errors, error, requestIdOf(request.headers['ledgerway-request-id']))
+  })
+}
+
+/** Answers what is no HTTP request, or never became one, as everything else that is refused; the connection then ends. */
+export function refuseBadRequest(error: NodeJS.ErrnoException, socket: Duplex): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy()
+  const [status, message] =
+    error.code === 'HPE_HEADER_OVERFLOW'
+      ? (['431 Request Header Fields Too Large', 'The headers are larger than this server takes.'] as const)
+      : error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
+        ? (['408 Request Timeout', 'The request did not arrive in time.'] as const)
+        : (['400 Bad Request', 'This is not a request of HTTP.'] as const)
+  const body = JSON.stringify({ errors: [{ message, extensions: { code: 'BAD_REQUEST', retryable: false } }] })
+  socket.end(
+    `HTTP/1.1 ${status}\r\nconnection: close\r\ncontent-type: application/json; charset=utf-8\r\n` +
+      `cache-control: no-store\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
+  )
+}
+
+/** A second `host` is for somebody else on the way to read otherwise than we do. */
+export function refuseSecondHosts(app: FastifyInstance): void {
+  app.addHook('onRequest', async ({ raw }) => {
+    const hosts = raw.rawHeaders.filter((name, index) => index % 2 === 0 && name.toLowerCase() === 'host')
+    if (hosts.length > 1) throw new AppError('BAD_REQUEST', 'A request has one "host".')
   })
 }
 

@@ -198,7 +198,7 @@ export function addStreamRoutes(
 
 function operationOf(request: FastifyRequest, limits: GatewayLimits): OperationRequest {
   if (request.method === 'POST') {
-    return parseOperation(readBody(request.headers['content-type'], request.body, limits))
+    return parseOperation(readBody(request.headers, request.body, limits))
   }
   checkSearch(request.url.slice(request.url.indexOf('?')), limits)
   const { query, operationName, variables } = request.query as Record<string, unknown>

@@ -1,3 +1,4 @@
+import { connect } from 'node:net'
 import { createMemoryRateLimiter } from '../../../access/rate-limits-in-memory.ts'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Edge, keys, startEdge } from './harness.ts'
@@ -109,6 +110,31 @@ describe('what is refused', () => {
     expect(response.status).toBe(415)
   })
 
+  test.each<[string, Record<string, string>]>([
+    ['in another charset', { 'content-type': 'application/json; charset=utf-16' }],
+    ['compressed', { 'content-type': 'application/json', 'content-encoding': 'gzip' }],
+  ])('a body %s', async (_name, headers) => {
+    expect(await code({ query: '{ whoAmI }' }, headers)).toEqual([415, 'BAD_REQUEST'])
+    const plain = { 'content-type': 'application/json; charset="UTF-8"', 'x-api-key': keys.acme }
+    expect((await edge.post({ query: '{ whoAmI }' }, plain)).status).toBe(200)
+  })
+
+  test.each<[string, string, string]>([
+    ['two lengths', 'Content-Length: 2\r\nContent-Length: 3\r\n', '400'],
+    ['a length and chunks', 'Content-Length: 4\r\nTransfer-Encoding: chunked\r\n', '400'],
+    ['two hosts', 'Host: b\r\nContent-Length: 0\r\n', '400'],
+    ['headers without end', `X: ${'a'.repeat(40_000)}\r\n`, '431'],
+  ])('what is to be read in two ways, or never ends: %s', async (_name, headers, status) => {
+    const { port } = new URL(edge.url)
+    const socket = connect(Number(port), '127.0.0.1')
+    socket.write(
+      `POST /graphql HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Type: application/json\r\n${headers}\r\n`,
+    )
+    const answer = Buffer.concat(await socket.toArray()).toString()
+    expect(answer).toMatch(new RegExp(`^HTTP/1.1 ${status} `))
+    expect(answer).toContain('"code":"BAD_REQUEST"')
+  })
+
   test('a GET that a foreign page could make', async () => {
     const response = await fetch(`${edge.url}?query={whoAmI}`, { headers: { authorization: `Bearer ${keys.acme}` } })
     expect(response.status).toBe(400)
@@ -132,6 +158,7 @@ describe('what is refused', () => {
     ],
     ['aliases', `{ ${Array.from({ length: 501 }, (_, i) => `a${i}: __typename`).join(' ')} }`],
     ['root fields', `{ ${Array.from({ length: 51 }, (_, i) => `a${i}: whoAmI`).join(' ')} }`],
+    ['characters, if only of comments', `{ whoAmI } ${'#\n'.repeat(1_000_001)}`],
     ['one field again and again', `{ ${'whoAmI '.repeat(101)} }`],
     [
       'fragments that double each other',
