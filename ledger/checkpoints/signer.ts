@@ -1,7 +1,7 @@
 import { AppError, isAppError } from '../../core/errors.ts'
 import type { CompanyId } from '../../core/ids.ts'
 import type { Logger } from '../../core/log.ts'
-import type { ShardSql, Store } from '../../store/store.ts'
+import type { ShardSql, ShardTx, Store } from '../../store/store.ts'
 import { originOf, zeroHash } from '../entry.ts'
 import { signCheckpoint } from '../proof/checkpoint.ts'
 import type { Keyring } from '../proof/keyring.ts'
@@ -45,9 +45,19 @@ export function createCheckpointSigner(deps: {
   const { store, keyring, states, logger, onAlarm = () => {} } = deps
   const alarmed = new Map<CompanyId, AppError>()
 
+  /** Where the company is, which stays until the transaction ends: nothing is written that a move would leave behind. */
+  async function claimed(companyId: CompanyId, write: (tx: ShardTx) => Promise<unknown>): Promise<void> {
+    await store.transact(companyId, async (tx) => {
+      await store.claim(tx, companyId)
+      await write(tx)
+    })
+  }
+
   async function signOnce(sql: ShardSql, companyId: CompanyId): Promise<StoredCheckpoint | null | 'again'> {
-    const [ledger] = await sql<{ size: number; linked: boolean; signed: number | null; note: string | null }[]>`
-      select h.size, h.size = 0 or not h.here or coalesce(r.leaf = h.leaf, false) as linked, c.size as signed, c.note
+    const [ledger] = await sql<
+      { size: number; here: boolean; linked: boolean; signed: number | null; note: string | null }[]
+    >`
+      select h.size, h.here, h.size = 0 or not h.here or coalesce(r.leaf = h.leaf, false) as linked, c.size as signed, c.note
       from ledger_heads h
       left join ledger_records r on r.company_id = h.company_id and r.position = h.size - 1
       left join lateral (
@@ -69,12 +79,16 @@ export function createCheckpointSigner(deps: {
     const unlinked = await firstUnlinked(sql, companyId, signedSize, size)
     if (unlinked !== undefined)
       throw refusal(companyId, `has a record that does not follow the one before: ${unlinked}`)
-    await storeTiles(sql, companyId, size)
+    await storeTiles(sql, companyId, size, (write) => claimed(companyId, write))
     const read = tileReader(sql, companyId)
     const root = Buffer.from(await rootFromTiles(size, read))
     for (const tree of last) {
       if (tree === null) continue
-      if (tree.size > size) throw refusal(companyId, `has ${size} records, and ${tree.size} were signed`)
+      if (tree.size > size) {
+        // Emptied behind a move that this process has not heard of: nothing to raise an alarm about.
+        if (!ledger.here) throw new AppError('STALE_EPOCH', 'The ledger is not on its shard now.')
+        throw refusal(companyId, `has ${size} records, and ${tree.size} were signed`)
+      }
       const then = tree.size === size ? root : await rootFromTiles(tree.size, read)
       if (!tree.root.equals(then))
         throw refusal(companyId, `is not the one whose first ${tree.size} records were signed`)
@@ -86,11 +100,12 @@ export function createCheckpointSigner(deps: {
       if (!(await state.advance(origin, last[index] ?? null, next))) return 'again'
     }
     const note = signCheckpoint({ origin, size, root }, keyring.signers(origin))
-    await sql`
-      insert into ledger_checkpoints (company_id, size, note)
-      select ${companyId}, ${size}, ${note} where exists (select from ledger_heads where company_id = ${companyId} and here)
-      on conflict (company_id, size) do update set note = excluded.note`
-    if ((root[0] ?? 0) % thinEvery === 0) await thinCheckpoints(sql, companyId, size)
+    await claimed(companyId, async (tx) => {
+      await tx`
+        insert into ledger_checkpoints (company_id, size, note) values (${companyId}, ${size}, ${note})
+        on conflict (company_id, size) do update set note = excluded.note`
+      if ((root[0] ?? 0) % thinEvery === 0) await thinCheckpoints(tx, companyId, size)
+    })
     return { companyId, size, note }
   }
 

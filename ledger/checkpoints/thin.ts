@@ -1,5 +1,5 @@
 import type { CompanyId } from '../../core/ids.ts'
-import type { ShardSql } from '../../store/store.ts'
+import type { ShardSql, ShardTx } from '../../store/store.ts'
 
 /** The newest sizes of which every checkpoint is kept, twice; and how finely older ones are kept, as a share of their distance. */
 const share = 256
@@ -11,7 +11,7 @@ const share = 256
  * that somebody kept needs no row here: consistency is proven from tiles. Stretches are halves of each other, so thinning
  * again later deletes what was thinned now no differently. Index: the primary key.
  */
-export async function thinCheckpoints(sql: ShardSql, companyId: CompanyId, newest: number): Promise<void> {
+export async function thinCheckpoints(sql: ShardSql | ShardTx, companyId: CompanyId, newest: number): Promise<void> {
   await sql`
     delete from ledger_checkpoints c
     using (

@@ -1,6 +1,6 @@
 import DataLoader from 'dataloader'
 import type { CompanyId } from '../../core/ids.ts'
-import type { ShardSql } from '../../store/store.ts'
+import type { ShardSql, ShardTx } from '../../store/store.ts'
 import { tileRoot, type TileReader, type TileRef } from '../tile-math.ts'
 
 export const tileWidth = 256
@@ -61,8 +61,16 @@ export function sharedTileReader(
   return (companyId) => (wanted) => Promise.all(wanted.map((tile) => tiles.load({ ...tile, companyId })))
 }
 
-/** Stores every tile that is complete in a tree of this size and not stored yet; building one twice gives the same. */
-export async function storeTiles(sql: ShardSql, companyId: CompanyId, size: number): Promise<void> {
+/**
+ * Stores every tile that is complete in a tree of this size and not stored yet; building one twice gives the same. `inPlace`
+ * runs a write in a transaction during which the company stays where it is.
+ */
+export async function storeTiles(
+  sql: ShardSql,
+  companyId: CompanyId,
+  size: number,
+  inPlace: (write: (tx: ShardTx) => Promise<unknown>) => Promise<void>,
+): Promise<void> {
   for (let level = 0; size >= tileWidth ** (level + 1); level++) {
     const complete = Math.floor(size / tileWidth ** (level + 1))
     const [row] = await sql<{ next: number }[]>`
@@ -70,13 +78,15 @@ export async function storeTiles(sql: ShardSql, companyId: CompanyId, size: numb
     for (let from = row?.next ?? 0; from < complete; from += tilesPerRound) {
       const until = Math.min(complete, from + tilesPerRound)
       const built = await readHashes(sql, companyId, level, from * tileWidth, until * tileWidth)
-      await sql`
-        insert into ledger_tiles (company_id, level, index, hashes, root)
-        select ${companyId}, ${level}, ${from} + place - 1, decode(hashes, 'hex'), decode(root, 'hex')
-        from unnest(${built.map((tile) => tile.toString('hex'))}::text[],
-          ${built.map((tile) => Buffer.from(tileRoot(tile)).toString('hex'))}::text[])
-          with ordinality as t (hashes, root, place)
-        on conflict do nothing`
+      const tiles = built.map((tile) => tile.toString('hex'))
+      const roots = built.map((tile) => Buffer.from(tileRoot(tile)).toString('hex'))
+      await inPlace(
+        (tx) => tx`
+          insert into ledger_tiles (company_id, level, index, hashes, root)
+          select ${companyId}, ${level}, ${from} + place - 1, decode(hashes, 'hex'), decode(root, 'hex')
+          from unnest(${tiles}::text[], ${roots}::text[]) with ordinality as t (hashes, root, place)
+          on conflict do nothing`,
+      )
     }
   }
 }

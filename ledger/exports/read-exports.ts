@@ -1,7 +1,7 @@
 import { type Clock, systemClock } from '../../core/clock.ts'
 import { AppError } from '../../core/errors.ts'
 import { parseCompanyId, type ShardId } from '../../core/ids.ts'
-import type { Store } from '../../store/store.ts'
+import type { ShardSql, Store } from '../../store/store.ts'
 import { decrypt } from '../private/seal.ts'
 import { chunkBytes, type ExportPlace, readChunk, readExport, sweepExports } from './stored-export.ts'
 
@@ -37,19 +37,34 @@ export interface ExportReader {
 
 export function createExportReader(deps: { store: Store; wrappingKey: Buffer; clock?: Clock }): ExportReader {
   const { store, wrappingKey, clock = systemClock } = deps
+
+  /** On the primary: replicas have no unlogged tables. What is not found is looked for again where the company has moved to. */
+  async function whereItIs<T>(
+    { companyId }: ExportPlace,
+    read: (sql: ShardSql) => Promise<T | undefined>,
+    signal?: AbortSignal,
+  ): Promise<T | undefined> {
+    const shard = store.shardOf(companyId)
+    const scope = signal === undefined ? {} : { signal }
+    const found = await store.onPrimary(shard, read, scope)
+    if (found !== undefined) return found
+    // Without the catalog the directory has to do.
+    await store.refresh().catch(() => {})
+    const now = store.shardOf(companyId)
+    return now === shard ? undefined : store.onPrimary(now, read, scope)
+  }
+
   return {
     async open(id) {
       const place = parseExportId(id)
-      const shard = store.shardOf(place.companyId)
-      // On the primary: replicas have no unlogged tables.
-      const stored = await store.onPrimary(shard, (sql) => readExport(sql, place, new Date(clock.now())))
+      const stored = await whereItIs(place, (sql) => readExport(sql, place, new Date(clock.now())))
       if (stored === undefined) return null
       return {
         ...finishedExport(place, stored),
         async *read(signal, { start, end } = { start: 0, end: stored.bytes }) {
           const key = decrypt(wrappingKey, stored.wrappedKey)
           for (let number = Math.floor(start / chunkBytes); number * chunkBytes < end; number++) {
-            const sealed = await store.onPrimary(shard, (sql) => readChunk(sql, place, number), { signal })
+            const sealed = await whereItIs(place, (sql) => readChunk(sql, place, number), signal)
             if (sealed === undefined) throw new AppError('NOT_FOUND', 'The export is there no longer.')
             const first = number * chunkBytes
             yield decrypt(key, sealed).subarray(Math.max(0, start - first), Math.min(chunkBytes, end - first))

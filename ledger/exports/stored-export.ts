@@ -9,6 +9,7 @@ import type { ShardSql, ShardTx } from '../../store/store.ts'
  * matter. Stored exports are read by it, so another size would need another name.
  */
 export const chunkBytes = 1024 * 1024
+const leftOverMs = 86_400_000
 
 export interface ExportPlace {
   readonly companyId: CompanyId
@@ -54,7 +55,7 @@ export async function beginExport(
  * False: the export is another try's by now, or gone.
  */
 export async function addChunk(
-  sql: ShardSql,
+  sql: ShardTx,
   { companyId, id }: ExportPlace,
   chunk: { run: string; number: number; plainBytes: number; sealed: Buffer; expiresAt: Date },
 ): Promise<boolean> {
@@ -71,7 +72,7 @@ export async function addChunk(
 
 /** False as `addChunk`. */
 export async function completeExport(
-  sql: ShardSql,
+  sql: ShardTx,
   { companyId, id }: ExportPlace,
   done: { run: string; size: number; sha256: Buffer; expiresAt: Date },
 ): Promise<boolean> {
@@ -128,13 +129,17 @@ export async function abandonExport(tx: ShardTx, { companyId, id }: ExportPlace,
   if (rows.length > 0) await deleteExports(tx, companyId, [id])
 }
 
-/** Deletes what is too old, and what a company that moved away has left; answers how many. At most 100 at once. */
+/**
+ * Deletes what is too old; answers how many. At most 100 at once. What lies where its company is not is its mover's, which
+ * compares the copies; only after a day more it is taken for left over.
+ */
 export async function sweepExports(sql: ShardSql, now: Date): Promise<number> {
   return sql.begin(async (tx) => {
     const rows = await tx<{ company_id: CompanyId; id: string }[]>`
       select e.company_id, e.id from ledger_exports e
-      where e.expires_at <= ${now}
-        or not exists (select from ledger_heads h where h.company_id = e.company_id and h.here)
+      where e.expires_at <= ${now} and (
+        e.expires_at <= ${new Date(now.getTime() - leftOverMs)}
+        or exists (select from ledger_heads h where h.company_id = e.company_id and h.here))
       limit 100 for update of e skip locked`
     for (const { company_id: companyId, id } of rows) await deleteExports(tx, companyId, [id])
     return rows.length

@@ -2,7 +2,7 @@ import { createHash, randomBytes, randomUUID } from 'node:crypto'
 import { type Clock, systemClock } from '../../core/clock.ts'
 import { AppError } from '../../core/errors.ts'
 import type { CompanyId } from '../../core/ids.ts'
-import type { Store } from '../../store/store.ts'
+import type { ShardTx, Store } from '../../store/store.ts'
 import type { CheckpointSigner } from '../checkpoints/signer.ts'
 import { exportLedger } from '../export.ts'
 import { encrypt } from '../private/seal.ts'
@@ -56,6 +56,15 @@ export function createExportWriter(deps: {
   const limits = { ...defaultExportLimits, ...deps.limits }
   const from = (ms: number): Date => new Date(clock.now() + ms)
 
+  /** Where the company is, and not while a move has it behind its fence: what was written then would stay behind. */
+  async function inTransaction<T>(companyId: CompanyId, fn: (tx: ShardTx) => Promise<T>): Promise<T> {
+    const { value } = await store.transact(companyId, async (tx) => {
+      await store.claim(tx, companyId)
+      return fn(tx)
+    })
+    return value
+  }
+
   async function writeChunks(
     place: ExportPlace,
     run: string,
@@ -78,8 +87,8 @@ export function createExportWriter(deps: {
         )
       }
       const sealed = encrypt(key, chunk)
-      const added = await store.onPrimary(store.shardOf(place.companyId), (sql) =>
-        addChunk(sql, place, { run, number, plainBytes: chunk.length, sealed, expiresAt: from(idleMs) }),
+      const added = await inTransaction(place.companyId, (tx) =>
+        addChunk(tx, place, { run, number, plainBytes: chunk.length, sealed, expiresAt: from(idleMs) }),
       )
       if (!added) throw overtaken()
       number++
@@ -98,10 +107,8 @@ export function createExportWriter(deps: {
         scope: { signal: options.signal },
         ...(options.onProgress === undefined ? {} : { onProgress: options.onProgress }),
       })
-      const inTransaction = (fn: (tx: Parameters<typeof beginExport>[0]) => Promise<void>) =>
-        store.onPrimary(store.shardOf(companyId), (sql) => sql.begin(fn))
       try {
-        await inTransaction((tx) =>
+        await inTransaction(companyId, (tx) =>
           beginExport(tx, place, {
             run,
             private: options.private,
@@ -113,15 +120,13 @@ export function createExportWriter(deps: {
         )
         const { bytes, sha256 } = await writeChunks(place, run, key, stream)
         const expiresAt = from(limits.keepMs)
-        const done = await store.onPrimary(store.shardOf(companyId), (sql) =>
-          completeExport(sql, place, { run, size, sha256, expiresAt }),
-        )
+        const done = await inTransaction(companyId, (tx) => completeExport(tx, place, { run, size, sha256, expiresAt }))
         if (!done) throw overtaken()
         return finishedExport(place, { private: options.private, size, bytes, sha256, expiresAt })
       } catch (error) {
         stream.destroy()
         // Where even this fails, the sweeper finds it.
-        await inTransaction((tx) => abandonExport(tx, place, run)).catch(() => {})
+        await inTransaction(companyId, (tx) => abandonExport(tx, place, run)).catch(() => {})
         throw error
       }
     },

@@ -5,6 +5,7 @@ import { fenceColumn, quote, type CompanyTable } from './company-tables.ts'
 
 /** Rows a batch: with records of the largest allowed size it still fits in memory. */
 const batchRows = 200
+const largeBatchRows = 4
 
 export interface SyncDeps {
   readonly source: Sql
@@ -75,7 +76,10 @@ async function copyChanged(
   const text = `select ${columns.join(', ')} from ${quote(table.name)} where company_id = $1 ${changed}`
   const parameters = syncedBefore === null ? [deps.companyId] : [deps.companyId, syncedBefore]
   let copied = 0
-  for await (const batch of snapshot.unsafe(text, parameters).values().cursor(batchRows)) {
+  for await (const batch of snapshot
+    .unsafe(text, parameters)
+    .values()
+    .cursor(table.large.length > 0 ? largeBatchRows : batchRows)) {
     const rows = batch as unknown as (string | null)[][]
     await deps.target.begin(async (tx) => {
       await deps.holdTarget(tx)
@@ -151,14 +155,20 @@ interface Summary {
   readonly checksum: string
 }
 
-/** Count and, if asked for, a checksum that does not depend on the order of rows. */
+/**
+ * Count and, if asked for, a checksum that does not depend on the order of rows. Of large values only the length: reading
+ * gigabytes of them behind the fence would hold back writes, and what is kept so carries a seal of its own.
+ */
 async function summary(
   sql: Sql | TransactionSql,
   table: CompanyTable,
   companyId: CompanyId,
   checksums: boolean,
 ): Promise<Summary> {
-  const row = `row(${table.columns.map(({ name }) => `${quote(name)}::text`).join(', ')})::text`
+  const values = table.columns.map(({ name }) =>
+    table.large.includes(name) ? `octet_length(${quote(name)})` : `${quote(name)}::text`,
+  )
+  const row = `row(${values.join(', ')})::text`
   const checksum = checksums ? `coalesce(sum(hashtextextended(${row}, 0)::numeric), 0)::text` : `''`
   const [found] = await sql.unsafe(
     `select count(*) as count, ${checksum} as checksum from ${quote(table.name)} where company_id = $1`,

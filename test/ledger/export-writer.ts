@@ -26,10 +26,10 @@ const opened = await createStore({
 })
 const store: Store = {
   ...opened,
-  async onPrimary(shard, fn, scope) {
-    const result = await opened.onPrimary(shard, fn, scope)
+  async transact(id, fn, scope) {
+    const result = await opened.transact(id, fn, scope)
     const chunks = await opened.onPrimary(
-      shard,
+      opened.shardOf(id),
       (sql) => sql`select from ledger_export_chunks where company_id = ${companyId}`,
     )
     if (chunks.length === 0) return result
