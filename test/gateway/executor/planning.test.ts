@@ -16,7 +16,7 @@ import { createRandom } from '../differential/random.ts'
 import { shapedNetwork } from '../differential/shapes.ts'
 import { composeText, localSubgraphs, requestContext } from './network.ts'
 
-/** Fragments on unions and interfaces inside each other: within all limits on documents, and seconds of planning. */
+/** Fragments on unions and interfaces inside each other: seconds of planning. */
 function heavyQuery(schema: GraphQLSchema, fieldsMax: number): string {
   let fields = 0
   const select = (type: GraphQLNamedType | null | undefined, depth: number): string => {
