@@ -74,7 +74,18 @@ function withoutTypenames(fetch: FetchNode, types: ReadonlySet<string>): FetchNo
       return { ...field, selectionSet: { ...field.selectionSet, selections } }
     },
   })
-  return changed ? { ...fetch, operation: stripIgnoredCharacters(print(operation)) } : fetch
+  if (!changed) return fetch
+  // What was stripped may have been all that a condition stood on.
+  const used = new Set<string>()
+  visit(operation, { VariableDefinition: () => false, Variable: ({ name }) => void used.add(name.value) })
+  const declared = visit(operation, {
+    VariableDefinition: ({ variable }) => (used.has(variable.name.value) ? undefined : null),
+  })
+  return {
+    ...fetch,
+    operation: stripIgnoredCharacters(print(declared)),
+    ...(fetch.variableUsages && { variableUsages: fetch.variableUsages.filter((name) => used.has(name)) }),
+  }
 }
 
 const unread: SelectionSetNode = {

@@ -191,6 +191,15 @@ describe('what fields require', () => {
       expect(await gateway.query(source, { yes: false })).toEqual({ data: without })
     })
 
+    test('a condition on nothing but the type leaves no variable behind that is not used', async () => {
+      await using gateway = await testGateway(subgraphs)
+      const source =
+        'query ($yes: Boolean!) { sold { id ... on Film @include(if: $yes) { __typename verdict again: verdict @include(if: $yes) } stars } }'
+      expect(await gateway.query(source, { yes: true })).toEqual({
+        data: { sold: [{ id: '1', __typename: 'Film', verdict: '4 of 5', again: '4 of 5', stars: 4 }] },
+      })
+    })
+
     test('more of them than can be planned apart are refused with a code', async () => {
       await using gateway = await testGateway(subgraphs)
       const names = ['a', 'b', 'c', 'd', 'e', 'f']
