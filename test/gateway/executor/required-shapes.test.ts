@@ -165,11 +165,14 @@ describe('what fields require', () => {
       },
       critics: {
         sdl: `
-          type Work @interfaceObject @key(fields: "id") { id: ID! stars: Int @external verdict: String @requires(fields: "stars") }
+          type Work @interfaceObject @key(fields: "id") { id: ID! stars: Int @external verdict: String @requires(fields: "stars") note: Int }
+          type Query { judged: [Work] }
         `,
         resolvers: {
+          Query: { judged: () => [{ id: '1' }] },
           Work: {
             __resolveReference: (work: object) => work,
+            note: () => 7,
             verdict: ({ stars }: { stars: number }) => `${stars} of 5`,
           },
         },
@@ -193,10 +196,11 @@ describe('what fields require', () => {
 
     test('a condition on nothing but the type leaves no variable behind that is not used', async () => {
       await using gateway = await testGateway(subgraphs)
-      const source =
-        'query ($yes: Boolean!) { sold { id ... on Film @include(if: $yes) { __typename verdict again: verdict @include(if: $yes) } stars } }'
+      const source = `query ($yes: Boolean!) {
+        judged { ...Noted ... on Film @include(if: $yes) { __typename verdict again: verdict @include(if: $yes) } stars }
+      } fragment Noted on Film { __typename noted: note }`
       expect(await gateway.query(source, { yes: true })).toEqual({
-        data: { sold: [{ id: '1', __typename: 'Film', verdict: '4 of 5', again: '4 of 5', stars: 4 }] },
+        data: { judged: [{ __typename: 'Film', noted: 7, verdict: '4 of 5', again: '4 of 5', stars: 4 }] },
       })
     })
 
