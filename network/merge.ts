@@ -27,6 +27,13 @@ export function mergeSorted<T>(lists: readonly (readonly T[])[], compare: (a: T,
 /** Of the time that is left, for shards that may stay out of the answer: the rest is for the answer itself. */
 const partialShare = 0.6
 
+/** How long to wait for shards that may stay out of the answer. */
+export function partialScope(scope: StoreScope): StoreScope {
+  if (scope.deadlineMs === undefined) return scope
+  const now = Date.now()
+  return { ...scope, deadlineMs: now + (scope.deadlineMs - now) * partialShare }
+}
+
 /**
  * What every shard says to the same statement. A list with a hole would be taken for the whole, so one failed shard fails
  * it (and cancels the others), unless the caller allows a partial answer: then the shards that could not be reached, or
@@ -38,11 +45,7 @@ export async function askAllShards<T>(
   scope: StoreScope = {},
   { allowPartial = false }: { allowPartial?: boolean } = {},
 ): Promise<{ parts: T[]; missing: ShardId[] }> {
-  const now = Date.now()
-  const deadlineMs =
-    allowPartial && scope.deadlineMs !== undefined ? now + (scope.deadlineMs - now) * partialShare : null
-  const limited = deadlineMs === null ? scope : { ...scope, deadlineMs }
-  const results = await store.broadcast(ask, limited, { whole: !allowPartial })
+  const results = await store.broadcast(ask, allowPartial ? partialScope(scope) : scope, { whole: !allowPartial })
   const failed = results.filter((result) => !result.ok)
   // What was cancelled for another's failure does not say why.
   const reason = failed.find(({ error }) => (!allowPartial ? error.code !== 'CANCELLED' : !isAway(error))) ?? failed[0]
@@ -56,7 +59,7 @@ export async function askAllShards<T>(
 }
 
 /** Says something of the shard, not of what it was asked. */
-function isAway({ code }: AppError): boolean {
+export function isAway({ code }: AppError): boolean {
   return code === 'SHARD_UNAVAILABLE' || code === 'OVERLOADED' || code === 'DEADLINE_EXCEEDED'
 }
 

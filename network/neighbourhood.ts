@@ -1,6 +1,7 @@
 import { AppError, listTooLong } from '../core/errors.ts'
-import type { CompanyId } from '../core/ids.ts'
+import type { CompanyId, ShardId } from '../core/ids.ts'
 import type { ShardSql, Store, StoreScope } from '../store/store.ts'
+import { isAway, partialScope } from './merge.ts'
 import type { RelationshipId } from './relationship.ts'
 import type { RelationshipStatus } from './relationship-rules.ts'
 
@@ -20,6 +21,8 @@ export interface Neighbourhood {
   readonly edges: readonly NetworkEdge[]
   /** More is there than the limit shows. */
   readonly truncated: boolean
+  /** Shards that were to be asked and did not answer, where that is allowed: what only they know is not shown. */
+  readonly missing: readonly ShardId[]
 }
 
 const maxDepth = 3
@@ -32,36 +35,41 @@ const maxNodesAtOnce = 5_000
 export interface NeighbourhoodSize {
   readonly depth: number
   readonly limit: number
+  /** Other shards than the company's own that cannot be reached are left out and named; else one of them fails it. */
+  readonly allowPartial?: boolean
 }
 
 /** @throws AppError LIST_TOO_LONG | BAD_USER_INPUT */
 export function parseNeighbourhoodSize(given: {
   readonly depth?: number | null | undefined
   readonly limit?: number | null | undefined
+  readonly allowPartial?: boolean | null | undefined
 }): NeighbourhoodSize {
   const depth = given.depth ?? 1
   const limit = given.limit ?? 50
   if (depth < 1 || depth > maxDepth) throw new AppError('BAD_USER_INPUT', `depth: 1 to ${maxDepth}`)
   if (limit > maxNodes) throw listTooLong(`A neighbourhood shows at most ${maxNodes} companies.`, maxNodes)
   if (limit < 1) throw new AppError('BAD_USER_INPUT', 'limit: at least 1')
-  return { depth, limit }
+  return { depth, limit, allowPartial: given.allowPartial === true }
 }
 
 /**
  * What is around each of many companies, for drawing: breadth first, one statement a shard a step, and one a shard for the
  * edges, for all of them together. Where there is more than `limit` shows, the nearest come first and, as near, those with
- * the smaller id. A failed shard fails those that have companies there.
+ * the smaller id. A failed shard fails those that have companies there; where a partial answer is allowed, only those whose
+ * own it is.
  */
 export async function readNeighbourhoods(
   store: Store,
   centers: readonly CompanyId[],
   size: NeighbourhoodSize,
-  scope?: StoreScope,
+  scope: StoreScope = {},
 ): Promise<(Neighbourhood | AppError)[]> {
   const atOnce = Math.max(1, Math.floor(maxNodesAtOnce / size.limit))
+  const limited = size.allowPartial === true ? partialScope(scope) : scope
   const found: (Neighbourhood | AppError)[] = []
   for (let from = 0; from < centers.length; from += atOnce) {
-    found.push(...(await readTogether(store, centers.slice(from, from + atOnce), size, scope)))
+    found.push(...(await readTogether(store, centers.slice(from, from + atOnce), size, limited)))
   }
   return found
 }
@@ -72,19 +80,21 @@ interface Growing {
   frontier: readonly CompanyId[]
   truncated: boolean
   failure: AppError | null
+  readonly missing: Set<ShardId>
 }
 
 async function readTogether(
   store: Store,
   centers: readonly CompanyId[],
-  { depth, limit }: NeighbourhoodSize,
-  scope: StoreScope | undefined,
+  { depth, limit, allowPartial = false }: NeighbourhoodSize,
+  scope: StoreScope,
 ): Promise<(Neighbourhood | AppError)[]> {
   const all = centers.map((center): Growing => ({
     distances: new Map([[center, 0]]),
     frontier: [center],
     truncated: false,
     failure: null,
+    missing: new Set(),
   }))
   for (let distance = 1; distance <= depth; distance++) {
     const open = all.filter(({ frontier, truncated, failure }) => frontier.length > 0 && !truncated && failure === null)
@@ -95,7 +105,8 @@ async function readTogether(
       store,
       open,
       ({ frontier }) => frontier,
-      scope,
+      // Of a company whose own shard is away nothing is known.
+      { ...scope, allowPartial: allowPartial && distance > 1 },
       (sql, own) => readPartnersOfGroups(sql, own, most),
     )
     for (const growing of open) {
@@ -108,14 +119,18 @@ async function readTogether(
     }
   }
   const everyone = pairsOf(all, nodesOf)
-  const edges = await perShard(store, all, nodesOf, scope, (sql, own) => readEdgesAmong(sql, own, everyone))
+  const edges = await perShard(store, all, nodesOf, { ...scope, allowPartial }, (sql, own) =>
+    readEdgesAmong(sql, own, everyone, allowPartial),
+  )
   return all.map((growing) => {
     if (growing.failure !== null) return growing.failure
-    const among = (edges.get(growing) ?? []).sort((a, b) => (a.id < b.id ? -1 : 1))
+    const found = new Map((edges.get(growing) ?? []).map((edge) => [edge.id, edge]))
+    const among = [...found.values()].sort((a, b) => (a.id < b.id ? -1 : 1))
     return {
       nodes: [...growing.distances].map(([id, distance]) => ({ id, distance })),
       edges: among.slice(0, maxEdges),
       truncated: growing.truncated || among.length > maxEdges,
+      missing: [...growing.missing],
     }
   })
 }
@@ -140,12 +155,12 @@ function pairsOf(all: readonly Growing[], idsOf: (growing: Growing) => readonly 
   return pairs
 }
 
-/** Asks each shard once for the companies that lie there. One that fails fails the neighbourhoods that asked it. */
+/** Asks each shard once for the companies that lie there. One that fails fails the neighbourhoods that asked it, or is missing. */
 async function perShard<T extends { readonly place: number }>(
   store: Store,
   all: readonly Growing[],
   idsOf: (growing: Growing) => readonly CompanyId[],
-  scope: StoreScope | undefined,
+  { allowPartial, ...scope }: StoreScope & { readonly allowPartial: boolean },
   read: (sql: ShardSql, own: Pairs) => Promise<readonly T[]>,
 ): Promise<Map<Growing, T[]>> {
   const { places, ids } = pairsOf(all, idsOf)
@@ -160,7 +175,11 @@ async function perShard<T extends { readonly place: number }>(
     if (result.ok) {
       for (const row of result.value) rows.get(all[row.place] as Growing)?.push(row)
     } else {
-      for (const place of ownOf(result.companyIds).places) (all[place] as Growing).failure ??= result.error
+      for (const place of ownOf(result.companyIds).places) {
+        const growing = all[place] as Growing
+        if (allowPartial && isAway(result.error)) growing.missing.add(result.shard)
+        else growing.failure ??= result.error
+      }
     }
   }
   return rows
@@ -182,16 +201,23 @@ function readPartnersOfGroups(sql: ShardSql, own: Pairs, most: number) {
     ) p`
 }
 
-/** What is agreed between each group's own companies, as buyers, and all of the group; index: `relationships_by_partner`. */
-function readEdgesAmong(sql: ShardSql, own: Pairs, everyone: Pairs) {
+/**
+ * What is agreed between each group's own companies, as buyers, and all of the group; index: `relationships_by_partner`.
+ * Where shards may be missing also as sellers to companies of other shards: those edges come from both.
+ */
+function readEdgesAmong(sql: ShardSql, own: Pairs, everyone: Pairs, asSellers: boolean) {
+  const sides = asSellers ? sql`(r.role = 'BUYER' or r.partner_id <> all(g.ids))` : sql`r.role = 'BUYER'`
   return sql<(NetworkEdge & { place: number })[]>`
     select g.place, e.*
     from ${grouped(sql, own)} g
     join ${grouped(sql, everyone)} n on n.place = g.place
     cross join lateral (
-      select r.relationship_id as id, r.company_id as buyer, r.partner_id as seller, r.kind, r.status
+      select
+        r.relationship_id as id, r.kind, r.status,
+        case r.role when 'BUYER' then r.company_id else r.partner_id end as buyer,
+        case r.role when 'BUYER' then r.partner_id else r.company_id end as seller
       from relationships r
-      where r.company_id = any(g.ids) and r.role = 'BUYER' and r.partner_id = any(n.ids)
+      where r.company_id = any(g.ids) and ${sides} and r.partner_id = any(n.ids)
         and r.status in ('ACTIVE', 'SUSPENDED')
       order by r.relationship_id limit ${maxEdges + 1}
     ) e`

@@ -105,6 +105,7 @@ export interface CompanyMutualPartnersArgs {
 export interface CompanyNetworkArgs {
   depth: number | null
   limit: number | null
+  allowPartial: boolean | null
 }
 
 export interface MutationCreateCompanyArgs {

@@ -129,11 +129,13 @@ export function createRelationshipResolvers(deps: {
         const mutual = [...own.intersection(theirs)].sort()
         return { total: mutual.length, ids: mutual.slice(0, first) }
       },
-      network: ({ id }, args, { principal, loaders, lists }) => {
+      network: async ({ id }, args, { principal, request, loaders, lists }) => {
         authorize(principal, 'network.read')
         const size = parseNeighbourhoodSize(args)
         lists.reserve(size.limit)
-        return loaders.member(neighbourhood, size).load(id)
+        const around = await loaders.member(neighbourhood, size).load(id)
+        for (const shard of around.missing) request.missingShards.add(shard)
+        return around
       },
       users: async ({ id }, _args, { principal, loaders, lists }) => {
         authorize(principal, 'user.read', id)

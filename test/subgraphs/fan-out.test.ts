@@ -48,10 +48,11 @@ async function federated(query: string) {
   })
   await gateway.load()
   const context = requestContext(admin)
-  const { data, errors } = await gateway.execute({ document: parse(query), context })
+  const { data, errors, extensions } = await gateway.execute({ document: parse(query), context })
   return {
     data: JSON.parse(JSON.stringify(data)) as Record<string, never>,
     errors,
+    partial: extensions?.['partial'],
     totals: context.statements.totals(),
   }
 }
@@ -291,6 +292,37 @@ test('neighbourhoods fail alone where a shard of theirs is down', async () => {
   }
   const codes = async () => (await world.inProcess('companies', `{ company(id: "${hub}") { id } }`)).codes
   await expect.poll(codes).toEqual([])
+})
+
+test('where that is allowed, a neighbourhood is what the other shards know while one is down, which is named', async () => {
+  const traders = [hub, ...Array.from({ length: partnerCount }, (_, i) => traderId(String(100 + i)))]
+  const away = traders.find((id) => world.store.shardOf(id) !== world.store.shardOf(hub)) as CompanyId
+  const network = (depth: number, allowPartial: boolean, center: CompanyId = hub) =>
+    federated(`{ company(id: "${center}") {
+      network(depth: ${depth}, limit: 100, allowPartial: ${allowPartial}) {
+        nodes { companyId distance } edges { relationshipId buyerId sellerId } truncated
+      } } }`)
+  const whole = await network(2, false)
+  expect(await network(2, true)).toMatchObject({ data: whole.data, errors: undefined, partial: undefined })
+  const cable = world.cableOf(away)
+  await cable.cut()
+  try {
+    for (const depth of [1, 2]) {
+      const { data, errors, partial } = await network(depth, true)
+      // The hub's own shard knows all that it has agreed, as buyer and as seller.
+      expect([errors, data]).toEqual([undefined, whole.data])
+      expect(partial).toEqual({ shards: [world.store.shardOf(away)] })
+    }
+    const refused = await network(1, false)
+    expect(refused.errors?.map(({ extensions }) => extensions['code'])).toEqual(['SHARD_UNAVAILABLE'])
+    expect(refused.partial).toBeUndefined()
+    // Of a company whose own shard is away there is nothing to show.
+    expect((await network(1, true, away)).data).toEqual({ company: null })
+  } finally {
+    await cable.mend()
+  }
+  const codes = async () => (await network(2, false)).errors
+  await expect.poll(codes).toBeUndefined()
 })
 
 test('while a partner’s shard is down, a company’s relationships are still there, without that partner’s name', async () => {
