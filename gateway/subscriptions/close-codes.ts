@@ -14,5 +14,3 @@ export const closeCodes = {
   /** No valid key, or it was revoked. */
   unauthorized: { code: 4401, reason: 'Unauthorized' },
 } as const
-
-export type CloseCode = (typeof closeCodes)[keyof typeof closeCodes]

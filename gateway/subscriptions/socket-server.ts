@@ -34,7 +34,7 @@ import type { GatewayLimits } from '../limits.ts'
 import type { Operations, Started } from '../operations.ts'
 import { passedOn } from '../request-scope.ts'
 import type { CurrentSchema } from '../schema.ts'
-import { type CloseCode, closeCodes } from './close-codes.ts'
+import { closeCodes } from './close-codes.ts'
 import type { EventStream } from './event-stream.ts'
 import { createOutbox, type Outbox } from './outbox.ts'
 
@@ -67,7 +67,7 @@ interface Connection {
 
 type SocketContext = Context<Record<string, unknown>, Connection>
 
-/** What is not fatal to a client that reads on: then it learns the code. */
+/** For a client to read what is on its way and to answer the close; one that does not is cut off. */
 const closeGraceMs = 2_000
 
 export function createSocketServer(deps: {
@@ -187,7 +187,10 @@ export function createSocketServer(deps: {
     }
   }
 
-  function close(connection: Connection, { code, reason }: CloseCode): void {
+  function close(
+    connection: Connection,
+    { code, reason }: { code?: number | undefined; reason?: string | undefined },
+  ): void {
     if (connection.socket.readyState !== connection.socket.OPEN) return
     connection.socket.close(code, reason)
     // Nothing is sent any more, whether or not the client answers.
@@ -227,7 +230,7 @@ export function createSocketServer(deps: {
       {
         protocol: socket.protocol,
         send: connection.outbox.send,
-        close: (code, reason) => socket.close(code, reason),
+        close: (code, reason) => close(connection, { code, reason }),
         onMessage: (take) => {
           socket.on('message', (data) => {
             const text = read(connection, data)

@@ -1,6 +1,6 @@
 import { ApolloGateway } from '@apollo/gateway'
 import { ApolloServer } from '@apollo/server'
-import { parse, validate, type ExecutionResult } from 'graphql'
+import { parse, print, validate, type ExecutionResult } from 'graphql'
 import { expect, test } from 'vitest'
 import { silentLogger } from '../../../core/log.ts'
 import type { RequestContext } from '../../../core/request.ts'
@@ -10,6 +10,7 @@ import { anchorEmptiedFields } from '../../../gateway/planner/contradicting-cond
 import { maxEvaluatedPlans } from '../../../gateway/planner/supergraph.ts'
 import { textSource } from '../../../gateway/planner/supergraph-source.ts'
 import { composeText, localSubgraphs, requestContext } from '../executor/network.ts'
+import { applyConditions } from './apply-conditions.ts'
 import { explainDifference } from './explain.ts'
 import { randomNetwork } from './network.ts'
 import { randomQuery } from './query.ts'
@@ -71,7 +72,12 @@ test(
         const contradicts = anchorEmptiedFields(document) !== document
         // Emptied fields are asked for here and not there: requests that fail by their text would fail differently.
         if (contradicts && down !== '') continue
-        const difference = explainDifference(mine, theirs, { unreliable: down !== '', contradicts })
+        const applied = applyConditions(document, variables)
+        const difference = await explainDifference(mine, theirs, {
+          unreliable: down !== '',
+          contradicts,
+          unconditional: () => applied && plain.ask(print(applied), variables),
+        })
         if (difference.unexplained !== undefined) {
           unexplained.push(
             `seed ${seed}, query ${count}: ${difference.unexplained}\n${source}\n${JSON.stringify(variables)}\n` +

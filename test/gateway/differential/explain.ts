@@ -15,6 +15,8 @@ import type { ExecutionResult, GraphQLError } from 'graphql'
  *   tells it, unless the entity stands in two places of one list that were already made one.
  * - `emptied by conditions`: where conditions exclude every field that is selected in a field, `{}` is right
  *   (`contradicting-conditions.ts`); Apollo's gateway gives null.
+ * - `lost by conditions`: Apollo's gateway answers as we do once the conditions are applied to the query beforehand; with
+ *   them it loses fields beside one whose requirement is left out (`conditional-requirements.ts`).
  * - `subgraph not reached`: what the client is told is ours, not the words of the connection's error.
  */
 export interface Difference {
@@ -25,8 +27,26 @@ export interface Difference {
 /**
  * @param about.unreliable whether a subgraph could sometimes not be reached
  * @param about.contradicts whether conditions of the query may exclude all fields of a selection
+ * @param about.unconditional what their gateway answers to the query without conditions that means the same
  */
-export function explainDifference(
+export async function explainDifference(
+  ours: ExecutionResult,
+  theirs: ExecutionResult,
+  about: {
+    unreliable: boolean
+    contradicts: boolean
+    unconditional: () => Promise<ExecutionResult> | undefined
+  },
+): Promise<Difference> {
+  const first = compare(ours, theirs, about)
+  if (first.unexplained === undefined) return first
+  const applied = await about.unconditional()
+  if (applied === undefined) return first
+  const { explained, unexplained } = compare(ours, applied, about)
+  return unexplained === undefined ? { explained: ['lost by conditions', ...explained], unexplained } : first
+}
+
+function compare(
   ours: ExecutionResult,
   theirs: ExecutionResult,
   { unreliable, contradicts }: { unreliable: boolean; contradicts: boolean },

@@ -1,4 +1,5 @@
 import { once } from 'node:events'
+import { connect as connectTcp } from 'node:net'
 import { createClient, type Client } from 'graphql-ws'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { WebSocket } from 'ws'
@@ -181,6 +182,20 @@ describe('how a connection ends', () => {
     await using hasty = await startEdge({ limits: { connectionInitMs: 50 } })
     const socket = new WebSocket(socketUrl(hasty), 'graphql-transport-ws')
     expect(((await once(socket, 'close')) as [number])[0]).toBe(4408)
+  })
+
+  test('also when its client never answers the close', async () => {
+    await using hasty = await startEdge({ limits: { connectionInitMs: 50 } })
+    const { hostname, port } = new URL(hasty.url)
+    const mute = connectTcp(Number(port), hostname)
+    mute.write(
+      `GET /graphql HTTP/1.1\r\nhost: ${hostname}:${port}\r\nconnection: Upgrade\r\nupgrade: websocket\r\n` +
+        'sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n' +
+        'sec-websocket-protocol: graphql-transport-ws\r\n\r\n',
+    )
+    mute.resume()
+    // The library by itself would wait thirty seconds.
+    await expect(once(mute, 'close', { signal: AbortSignal.timeout(25_000) })).resolves.toBeDefined()
   })
 
   test('when its key is revoked: each stream with UNAUTHENTICATED, then 4401', async () => {
