@@ -31,6 +31,7 @@ import { createHttpFront } from './pipeline/http-front.ts'
 import type { RequestMetrics } from './request-metrics.ts'
 import { positionAfter } from './request-scope.ts'
 import type { CurrentSchema } from './schema.ts'
+import { noEnumValuesInJson } from './validation-rules.ts'
 
 export const positionHeader = 'ledgerway-position'
 
@@ -83,6 +84,7 @@ export function createApollo(deps: {
       warn: (message) => logger.warn({}, String(message)),
       error: (message) => logger.error({}, String(message)),
     },
+    validationRules: [noEnumValuesInJson],
     persistedQueries: { cache: createPersistedQueries() },
     // Who may is decided with each operation.
     introspection: true,

@@ -2,6 +2,7 @@ import {
   type ASTVisitor,
   type DirectiveNode,
   getEnterLeaveForKind,
+  getNamedType,
   GraphQLError,
   Kind,
   OperationTypeNode,
@@ -17,9 +18,38 @@ import {
  * a value, and throws where they depend on one. The specification (September 2025, "Single Root Field") allows neither
  * directive there, since a subscription without its field would be none.
  */
-export const validationRules: readonly ValidationRule[] = specifiedRules.map((rule) =>
+const ownOfSpecification: readonly ValidationRule[] = specifiedRules.map((rule) =>
   rule === SingleFieldSubscriptionsRule ? oneFieldWhateverTheVariables : rule,
 )
+
+export const validationRules: readonly ValidationRule[] = [...ownOfSpecification, noEnumValuesInJson]
+
+/**
+ * JSON has no enum values, and the planner writes them as strings: `{a: FOO}` would be taken for `{a: "FOO"}`. Other scalars
+ * may have them (`none`), and their subgraphs judge.
+ */
+export function noEnumValuesInJson(context: ValidationContext): ASTVisitor {
+  /** Counts the objects and lists around the place that are JSON: inside of them nothing has a type. */
+  let depth = 0
+  const isJson = (): boolean => depth > 0 || getNamedType(context.getInputType())?.name === 'JSON'
+  const around = {
+    enter() {
+      if (isJson()) depth += 1
+    },
+    leave() {
+      if (depth > 0) depth -= 1
+    },
+  }
+  return {
+    ObjectValue: around,
+    ListValue: around,
+    EnumValue(node) {
+      if (!isJson()) return
+      const message = `JSON has no enum values: write "${node.value}" as a string.`
+      context.reportError(new GraphQLError(message, { nodes: node }))
+    },
+  }
+}
 
 function oneFieldWhateverTheVariables(context: ValidationContext): ASTVisitor {
   const counted = SingleFieldSubscriptionsRule(context)

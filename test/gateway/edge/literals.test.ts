@@ -62,6 +62,24 @@ describe('JSON as a literal and as a variable', () => {
     expect(words(written)).toMatch(/; (?:keep|send|leave|nest) /)
   })
 
+  test.each([
+    'query { echo(value: {a: [1, {b: FOO}], c: null}) }',
+    'query { echo(value: [FOO, {}]) }',
+    'query { echo(value: FOO) }',
+    'query($value: JSON = {a: {}, b: FOO}) { echo(value: $value) }',
+  ])('an enum value is refused, and not taken for a string: %s', async (query) => {
+    const { status, body } = await edge.post({ query })
+    expect(status).toBe(400)
+    expect(body.errors).toMatchObject([
+      {
+        message: 'JSON has no enum values: write "FOO" as a string.',
+        extensions: { code: 'GRAPHQL_VALIDATION_FAILED' },
+      },
+    ])
+    const written = await edge.post({ query: query.replaceAll('FOO', '"FOO"') })
+    expect(written.status).toBe(200)
+  })
+
   test('an escape that is none, or a broken one beside a surrogate, is a syntax error still', async () => {
     for (const literal of [String.raw`"\uZZZZ"`, String.raw`["""\uD800""", "\uZZZZ"]`]) {
       const { status, body } = await edge.post({ query: `{ echo(value: ${literal}) }` })
