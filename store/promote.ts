@@ -15,7 +15,8 @@ const catchUpLimitMs = 10_000
  * Makes a replica the shard's primary, in this order: the old primary, if it can be reached, takes no more writes and
  * its last one is on the replica; the replica is promoted; the directory names it. An old primary that cannot be reached
  * is fenced by the first process that sees it again, and whatever it had not sent is lost: that needs `acceptLoss`.
- * @throws AppError NOT_FOUND | SHARD_UNAVAILABLE | INVALID_TRANSITION (needs acceptLoss)
+ * A former primary is taken back only so too, and only while the present one cannot be reached.
+ * @throws AppError NOT_FOUND | SHARD_UNAVAILABLE | INVALID_TRANSITION (needs acceptLoss; a former primary)
  */
 export async function promote(deps: {
   catalog: Sql
@@ -36,7 +37,14 @@ export async function promote(deps: {
   if (oldUrl === newUrl) throw new AppError('INVALID_TRANSITION', 'That server is the primary already.')
 
   await using replica = connect(newUrl)
-  const { standby } = await stateOf(replica.sql, shard)
+  const { standby, generation: reached } = await stateOf(replica.sql, shard)
+  // A former primary lacks all that was written since, and no position tells: its log has gone another way.
+  if (!standby && reached < known.generation && (!acceptLoss || (await answers(oldUrl)))) {
+    throw new AppError(
+      'INVALID_TRANSITION',
+      'That server is a former primary and lacks what was written since: make it a replica of the present primary first.',
+    )
+  }
   const last = await fence(oldUrl)
   if (last === null) {
     if (!acceptLoss) {
@@ -66,6 +74,17 @@ export async function promote(deps: {
   })
   logger.warn({ shard, server, generation, lost: last === null ? 'unknown' : 'nothing' }, 'a replica was promoted')
   return { generation, lost: last === null ? 'unknown' : 'nothing' }
+
+  async function answers(url: string): Promise<boolean> {
+    await using server = connect(url)
+    try {
+      await server.sql`select`
+      return true
+    } catch (error) {
+      if (failureOf(error) !== 'unavailable') throw error
+      return false
+    }
+  }
 
   /** Where the old primary's log ends, or null when it cannot be reached. */
   async function fence(url: string): Promise<bigint | null> {
@@ -160,11 +179,16 @@ async function allowWrites(sql: Sql): Promise<void> {
       and usename = current_user`
 }
 
-async function stateOf(sql: Sql, shard: ShardId): Promise<{ standby: boolean; replayed: bigint }> {
+async function stateOf(sql: Sql, shard: ShardId): Promise<{ standby: boolean; replayed: bigint; generation: number }> {
   try {
-    const [row] = await sql<{ standby: boolean; replayed: string | null }[]>`
-      select pg_is_in_recovery() as standby, pg_last_wal_replay_lsn()::text as replayed`
-    return { standby: row?.standby ?? false, replayed: parseLsn(row?.replayed ?? '0/0') }
+    const [row] = await sql<{ standby: boolean; replayed: string | null; generation: string | null }[]>`
+      select pg_is_in_recovery() as standby, pg_last_wal_replay_lsn()::text as replayed,
+        (select generation from shard_identity) as generation`
+    return {
+      standby: row?.standby ?? false,
+      replayed: parseLsn(row?.replayed ?? '0/0'),
+      generation: Number(row?.generation ?? 0),
+    }
   } catch (error) {
     throw failureOf(error) === 'unavailable' ? unavailable(shard, error) : translate(error, shard)
   }

@@ -234,6 +234,18 @@ test('an old primary is listed as one, by a process that has just begun too, and
   expect(current).toMatchObject({ key: serverKey(replicaProxy.url), server: 'primary', formerPrimary: false })
 })
 
+test('a former primary is not promoted over the one that took its place, whatever loss is accepted', async () => {
+  const mover = createMover({ store, logger: silentLogger })
+  const rebalancer = createRebalancer({ store, mover, logger: silentLogger })
+  const admin = createShardAdmin({ store, mover, rebalancer, shards: [config], logger: silentLogger })
+  const promoteFormer = (acceptLoss: boolean) =>
+    admin.promote(shard, { server: serverKey(primaryProxy.url), acceptLoss })
+  expect(await codeOf(promoteFormer(false))).toBe('INVALID_TRANSITION')
+  expect(await codeOf(promoteFormer(true))).toBe('INVALID_TRANSITION')
+  expect((await admin.list())[0]).toMatchObject({ generation: 2, primaryKey: serverKey(replicaProxy.url) })
+  expect(await codeOf(write())).toBe('no error')
+})
+
 test('an old primary that has lost its fence is fenced again by whoever sees it', async () => {
   const old = postgres(servers.shards[0]!.primaryUrl, { max: 1, fetch_types: false, onnotice() {} })
   await old`set default_transaction_read_only = off`
