@@ -106,12 +106,12 @@ function sorted(value: unknown): unknown {
   )
 }
 
-/** Objects without fields, and lists of nothing else, as null. */
+/** Objects without fields, and lists of nothing else or nothing, as null. */
 function nullIfEmpty(value: unknown): unknown {
   if (typeof value !== 'object' || value === null) return value
   if (Array.isArray(value)) {
     const items = value.map(nullIfEmpty)
-    return items.length > 0 && items.every((item) => item === null) ? null : items
+    return items.every((item) => item === null) ? null : items
   }
   const fields = Object.entries(value).map(([key, item]): [string, unknown] => [key, nullIfEmpty(item)])
   return fields.length === 0 ? null : Object.fromEntries(fields)
