@@ -93,7 +93,8 @@ export function createSubgraphHost(deps: {
     const run = async (contextValue: SubgraphContext, rootValue?: unknown): Promise<ExecutionResult> => {
       const result = await execute({ ...args, contextValue, rootValue })
       if (result.errors === undefined) return result
-      return { ...result, errors: result.errors.map((error) => presentError(error, log)) }
+      const errors = contextValue.lists.named(result.errors)
+      return { ...result, errors: errors.map((error) => presentError(error, log)) }
     }
     if (request.kind !== 'subscription') return run(contextOf(request.context))
 

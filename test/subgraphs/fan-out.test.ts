@@ -266,7 +266,8 @@ test('lists in lists in lists are refused where they become too many, and the re
     'companies',
     `{ company(id: "${hub}") { relationships(first: 100) { nodes { buyer { name ${middle} } } } } }`,
   )
-  expect(new Set(many.codes)).toEqual(new Set(['LIST_TOO_LONG']))
+  // Thousands are refused, for one reason.
+  expect(many.codes).toEqual(Array(10).fill('LIST_TOO_LONG'))
   expect(many.paths.every((path) => (path as string[]).at(-1) === 'relationships')).toBe(true)
   expect(JSON.stringify(many.data)).toContain('"relationships":null')
   expect(JSON.stringify(many.data)).toContain('"relationships":{"nodes":[{"buyer":{"id"')
