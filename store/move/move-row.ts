@@ -68,11 +68,14 @@ export async function findMove(sql: Sql, id: number): Promise<Move> {
   return move
 }
 
+/** A pause holds back copying only: a fence that stays would refuse writes, and what has flipped cannot be resumed. */
+const runnable = `state in ('copying', 'fenced', 'flipped') and (not paused or cancel or state <> 'copying')
+  and leased_until <= now()`
+
 /** Open moves that nobody works at. */
 export async function idleMoves(sql: Sql): Promise<number[]> {
   const rows = await sql<{ id: number }[]>`
-    select id from company_moves
-    where state in ('copying', 'fenced', 'flipped') and not paused and leased_until <= now() order by id limit 100`
+    select id from company_moves where ${sql.unsafe(runnable)} order by id limit 100`
   return rows.map(({ id }) => id)
 }
 
@@ -81,7 +84,7 @@ export async function takeMove(sql: Sql, id: number): Promise<HeldMove | null> {
   const [move] = await sql<HeldMove[]>`
     update company_moves
     set lease = nextval('mover_leases'), leased_until = now() + ${leaseMs} * interval '1 ms', updated_at = now()
-    where id = ${id} and state in ('copying', 'fenced', 'flipped') and leased_until <= now()
+    where id = ${id} and ${sql.unsafe(runnable)}
     returning ${sql.unsafe(heldColumns)}`
   return move ?? null
 }

@@ -118,6 +118,50 @@ test('a move can be paused, resumed and cancelled', async () => {
   expect(await chain.verify(id)).toHaveLength(5)
 })
 
+test('a pause that comes at the fence leaves neither the fence nor the old copy behind, and nothing is copied meanwhile', async () => {
+  const { store, chain, databases, moverOf, newCompany, rowsOn } = moving
+  const { id, from, to } = await newCompany()
+  const mover = moverOf()
+  const rebalancer = createRebalancer({ store, mover, logger: silentLogger })
+  const admin = createShardAdmin({ store, mover, rebalancer, shards: databases.shards, logger: silentLogger })
+  const wake = Promise.withResolvers<void>()
+  onTestFinished(() => wake.resolve())
+  const stalled = Promise.withResolvers<void>()
+  const stalling = moverOf({
+    async onStep(step, move) {
+      if (step !== 'fenced') return
+      await admin.pause(move.id)
+      stalled.resolve()
+      await wake.promise
+    },
+  })
+  const move = await stalling.plan(id, to)
+  const late = stalling.run(move.id).catch((error: unknown) => error)
+  await stalled.promise
+  await expireLease(move)
+  await mover.runIdle()
+  const paused = await findMove(store.catalog, move.id)
+  expect(paused).toMatchObject({ state: 'copying', paused: true })
+  await chain.append(id, 'while paused')
+  expect(await mover.run(move.id)).toEqual(paused)
+  wake.resolve()
+  await late
+
+  await admin.resume(move.id)
+  const flipping = moverOf({
+    cleanupDelayMs: 1,
+    async onStep(step) {
+      if (step === 'fenced') await admin.pause(move.id)
+    },
+  })
+  expect(await flipping.run(move.id)).toMatchObject({ state: 'flipped', paused: true })
+  await until(async () => {
+    await mover.runIdle()
+    return (await findMove(store.catalog, move.id)).state === 'done'
+  })
+  expect(await rowsOn(from, id)).toBe(0)
+})
+
 test('a copy that differs from the original is never flipped to', async () => {
   const { store, chain, moverOf, newCompany, rowsOn } = moving
   const { id, from, to } = await newCompany(5)
