@@ -15,7 +15,8 @@ const catchUpLimitMs = 10_000
  * Makes a replica the shard's primary, in this order: the old primary, if it can be reached, takes no more writes and
  * its last one is on the replica; the replica is promoted; the directory names it. An old primary that cannot be reached
  * is fenced by the first process that sees it again, and whatever it had not sent is lost: that needs `acceptLoss`.
- * A former primary is taken back only so too, and only while the present one cannot be reached.
+ * A former primary is taken back only so too, and only while the present one cannot be reached; a server that was promoted
+ * by other means likewise, unless the old primary was fenced before it.
  * @throws AppError NOT_FOUND | SHARD_UNAVAILABLE | INVALID_TRANSITION (needs acceptLoss; a former primary)
  */
 export async function promote(deps: {
@@ -45,17 +46,24 @@ export async function promote(deps: {
       'That server is a former primary and lacks what was written since: make it a replica of the present primary first.',
     )
   }
-  const last = await fence(oldUrl)
-  if (last === null) {
-    if (!acceptLoss) {
-      throw new AppError(
-        'INVALID_TRANSITION',
-        'The primary cannot be reached, so what the replica lacks is unknown. Promote with acceptance of loss, or restore the primary.',
-      )
-    }
+  // Nobody tells where the logs of two primaries parted. Only one that was fenced by a run before this took nothing since.
+  const untouched = standby || (await isFenced(oldUrl))
+  if (!untouched && !acceptLoss) {
+    throw new AppError(
+      'INVALID_TRANSITION',
+      'That server was promoted by other means, so what the old primary took since is unknown. Compare the two, then promote with acceptance of loss.',
+    )
   }
+  const last = await fence(oldUrl)
+  if (last === null && !acceptLoss) {
+    throw new AppError(
+      'INVALID_TRANSITION',
+      'The primary cannot be reached, so what the replica lacks is unknown. Promote with acceptance of loss, or restore the primary.',
+    )
+  }
+  let complete = untouched && last !== null
   try {
-    if (standby && last !== null) await caughtUp(replica.sql, last)
+    if (standby && last !== null) complete = await caughtUp(replica.sql, last)
     if (standby) await promoteServer(replica.sql)
   } catch (error) {
     if (last !== null) {
@@ -72,8 +80,9 @@ export async function promote(deps: {
     await tx`update shards set generation = ${generation}, primary_server = ${server} where name = ${shard}`
     await tx`update deployment set epoch = epoch + 1`
   })
-  logger.warn({ shard, server, generation, lost: last === null ? 'unknown' : 'nothing' }, 'a replica was promoted')
-  return { generation, lost: last === null ? 'unknown' : 'nothing' }
+  const lost = complete ? 'nothing' : 'unknown'
+  logger.warn({ shard, server, generation, lost }, 'a replica was promoted')
+  return { generation, lost }
 
   async function answers(url: string): Promise<boolean> {
     await using server = connect(url)
@@ -86,11 +95,24 @@ export async function promote(deps: {
     }
   }
 
-  /** Where the old primary's log ends, or null when it cannot be reached. */
+  async function isFenced(url: string): Promise<boolean> {
+    await using old = connect(url)
+    try {
+      const [row] = await old.sql<{ fenced: boolean }[]>`
+        select current_setting('default_transaction_read_only') = 'on' and not pg_is_in_recovery() as fenced`
+      return row?.fenced === true
+    } catch (error) {
+      if (failureOf(error) !== 'unavailable') throw error
+      return false
+    }
+  }
+
+  /** Where the old primary's log ends, or null when it cannot be reached or is a replica by now. */
   async function fence(url: string): Promise<bigint | null> {
     await using old = connect(url)
     try {
-      return await forbidWrites(old.sql)
+      const [row] = await old.sql<{ standby: boolean }[]>`select pg_is_in_recovery() as standby`
+      return row?.standby === true ? null : await forbidWrites(old.sql)
     } catch (error) {
       if (failureOf(error) !== 'unavailable') throw error
       logger.warn({ shard }, 'the old primary cannot be reached: it is fenced when it returns')
@@ -98,11 +120,13 @@ export async function promote(deps: {
     }
   }
 
-  async function caughtUp(sql: Sql, last: bigint): Promise<void> {
+  /** Whether the replica has all of the log; false only where the loss is accepted. */
+  async function caughtUp(sql: Sql, last: bigint): Promise<boolean> {
     const end = Date.now() + catchUpLimitMs
     for (;;) {
       const { replayed } = await stateOf(sql, shard)
-      if (replayed >= last || acceptLoss) return
+      if (replayed >= last) return true
+      if (acceptLoss) return false
       if (Date.now() > end) {
         throw new AppError(
           'INVALID_TRANSITION',
